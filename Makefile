@@ -1,0 +1,47 @@
+# `make demo` and `make test` work on a fresh machine with python3 (3.11 to 3.13), make and gcc.
+# Everything is installed into .venv; emulators come from apt when you are root on Debian or Ubuntu.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := torch==2.13.0
+WORKERS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-zoo lint bench clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## create .venv with everything; does nothing when it is up to date
+	@tools/install-emulators
+
+# PyTorch first and by itself, so that the machine's own choice of its build (CPU or CUDA) is kept.
+$(STAMP): pyproject.toml tools/make-venv
+	@tools/make-venv $(VENV)
+	$(PIP) install --quiet $(TORCH)
+	$(PIP) install --quiet --editable '.[dev,torch,cross]'
+	@touch $@
+
+demo: setup ## train a small network, compile it for three targets, execute all three
+	@$(BIN)/edgecompile demo
+
+test: setup lint ## checks and the whole test suite
+	$(BIN)/pytest -n $(WORKERS) -m "not zoo"
+
+test-zoo: setup ## the tests on trained models; EDGECOMPILE_ZOO names their folder
+	$(BIN)/pytest -n $(WORKERS) -m zoo
+
+lint: setup ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## measure speed and size; results go to docs/performance.md
+	$(BIN)/python benchmarks/run.py
+
+clean: ## remove .venv and everything generated
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,76 @@
+"""How fast an artifact is on a device: time on real hardware, exact instruction counts under an emulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecompile.core.artifact import Artifact
+from edgecompile.core.device import RunResult
+from edgecompile.execute import CompiledNetwork, load_golden
+
+# Runs before the first one that counts: caches, page tables and clock frequency settle.
+WARM_UP_RUNS = 3
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """One kernel call and the network `layers` in it; what the device cannot measure is None."""
+
+    symbol: str
+    layers: tuple[str, ...]
+    microseconds: float | None
+    instructions: int | None
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """Cost of one inference on the first golden sample.
+
+    Times are microseconds over `runs` runs and None under an emulator, whose time means nothing;
+    `instructions` is exact and None where nothing counts them. `steps` only when asked for.
+    """
+
+    device: str
+    runs: int
+    p50_us: float | None
+    p99_us: float | None
+    instructions: int | None
+    steps: tuple[StepCost, ...]
+    notes: tuple[str, ...]
+
+
+def bench_artifact(
+    artifact: Artifact, device: str | None = None, runs: int = 100, per_layer: bool = False
+) -> BenchReport:
+    """Measure `artifact` on `device`. Raises DeviceError or MissingToolError."""
+    sample = [array[:1] for array in load_golden(artifact)[0]]
+    network = CompiledNetwork(artifact, device)
+    emulated = network.device.level == "executed-in-emulator"
+    # Instruction counts do not vary from run to run.
+    repeats = 1 if emulated else runs + WARM_UP_RUNS
+    result = network.run(sample, repeats, count_instructions=emulated)
+    times = () if emulated else result.nanoseconds[WARM_UP_RUNS:]
+    p50, p99 = (float(np.percentile(times, q)) / 1000 if times else None for q in (50, 99))
+    steps: tuple[StepCost, ...] = ()
+    if per_layer:
+        traced = CompiledNetwork(artifact, device, trace=True)
+        steps = _step_costs(artifact, traced.run(sample, repeats, count_instructions=emulated), emulated)
+    kind = network.device
+    return BenchReport(kind.name, 1 if emulated else runs, p50, p99, result.instructions, steps, result.notes)
+
+
+def _step_costs(artifact: Artifact, result: RunResult, emulated: bool) -> tuple[StepCost, ...]:
+    steps = artifact.manifest.steps
+    times = [] if emulated else [nanoseconds / 1000 for nanoseconds in result.step_nanoseconds]
+    counts = result.step_instructions
+    return tuple(
+        StepCost(
+            step.symbol,
+            step.layers,
+            times[index] if index < len(times) else None,
+            counts[index] if index < len(counts) else None,
+        )
+        for index, step in enumerate(steps)
+    )

@@ -1,0 +1,137 @@
+"""`edgecompile compile`: a network becomes a library for one target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from edgecompile.cli import ui
+from edgecompile.cli.options import (
+    constant_option,
+    device_option,
+    import_options,
+    input_option,
+    trust_option,
+)
+
+if TYPE_CHECKING:
+    from edgecompile.core.artifact import Artifact
+
+
+@click.command("compile")
+@click.argument("model")
+@click.option(
+    "--target",
+    "-t",
+    required=True,
+    metavar="NAME",
+    help="What to compile for; see `edgecompile targets list`.",
+)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Folder to write.  [default: NAME.edge]"
+)
+@input_option
+@constant_option
+@click.option("--name", metavar="WORD", help="Prefix of all C symbols.  [default: from MODEL]")
+@click.option(
+    "--emit",
+    type=click.Choice(["lib", "c"]),
+    help="A static library or portable C source.  [default: what the target says]",
+)
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Inputs for the golden vectors: arrays by input name, samples first.  [default: seeded noise]",
+)
+@click.option("--max-flash", metavar="SIZE", help="Refuse what needs more flash, e.g. 512k.")
+@click.option("--max-ram", metavar="SIZE", help="Refuse what needs more RAM, e.g. 64k.")
+@click.option("--no-budget", is_flag=True, help="Do not check the flash and RAM of the target.")
+@click.option("--prove", is_flag=True, help="Check the graph after each pass against the graph before it.")
+@click.option(
+    "--dump-passes", type=click.Path(path_type=Path), metavar="DIR", help="Write the graph after each pass."
+)
+@trust_option
+@click.option("--verify", "verify_too", is_flag=True, help="Execute the result afterwards and compare.")
+@device_option
+@ui.json_option
+def command(
+    model: str,
+    target: str,
+    output: Path | None,
+    inputs: tuple[str, ...],
+    constants: tuple[str, ...],
+    name: str | None,
+    emit: Literal["lib", "c"] | None,
+    golden: Path | None,
+    max_flash: str | None,
+    max_ram: str | None,
+    no_budget: bool,
+    prove: bool,
+    dump_passes: Path | None,
+    trust_pickle: bool,
+    verify_too: bool,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Compile MODEL into a library without runtime, malloc or Python.
+
+    MODEL is an .onnx or .pt2 file, or module:function, a callable returning (torch module, example inputs).
+    """
+    from edgecompile.compiler import CompileOptions, compile_model
+    from edgecompile.core.target import find_target
+
+    imported = import_options(inputs, constants, trust_pickle)
+    options = CompileOptions(
+        target=find_target(target),
+        input_shapes=imported.input_shapes,
+        constants=imported.constants,
+        name=name,
+        emit=emit,
+        dump_passes=dump_passes,
+        trust_pickle=trust_pickle,
+        check_budget=not no_budget,
+        max_flash=ui.parse_size(max_flash, "--max-flash"),
+        max_ram=ui.parse_size(max_ram, "--max-ram"),
+        prove=prove,
+        golden=golden,
+    )
+    with ui.working(f"compiling {Path(model).name} for {options.target.name}"):
+        result = compile_model(model, options, output or default_output(model, name))
+    record, lines = _describe(result.artifact, result.report)
+    if verify_too:
+        verified, line = _verify(result.artifact, device)
+        record, lines = record | verified, [*lines, line]
+    ui.finish(record, "\n".join(lines), as_json)
+
+
+def default_output(model: str, name: str | None) -> Path:
+    """NAME.edge in the current folder, NAME being `name` or what `model` is called."""
+    base = name or (Path(model).stem if Path(model).suffix else model.rpartition(":")[2])
+    return Path(f"{base}.edge")
+
+
+def _describe(artifact: Artifact, report: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    memory = artifact.manifest.memory
+    lines = [
+        f"wrote    {artifact.path}",
+        f"target   {artifact.manifest.target}",
+        f"flash    {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
+        f"arena    {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
+        f"kernels  {len(artifact.manifest.steps)} calls",
+    ]
+    lines += [f"note: {note}" for note in report.get("notes", ())]
+    return {"artifact": str(artifact.path), "report": report}, lines
+
+
+def _verify(artifact: Artifact, device: str | None) -> tuple[dict[str, Any], str]:
+    from dataclasses import asdict
+
+    from edgecompile.cli.verify import describe
+    from edgecompile.verify import verify_artifact
+
+    with ui.working(f"executing {artifact.manifest.name} for {artifact.manifest.target}"):
+        report = verify_artifact(artifact, device)
+    return {"verify": asdict(report)}, describe(report)

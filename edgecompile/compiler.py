@@ -1,0 +1,187 @@
+"""`edgecompile compile`: a model file goes in, an artifact comes out.
+
+The parent process only checks, decides and moves files into place. Importing and compiling run native code
+(protobuf, onnx, TVM, LLVM) and happen in child processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgecompile import __version__
+from edgecompile.core.artifact import Artifact, Manifest, seal_artifact
+from edgecompile.core.isolate import run_isolated
+from edgecompile.core.store import staged_directory
+from edgecompile.core.target import Target
+from edgecompile.errors import BudgetError, Problem, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgecompile.core.model import Model
+    from edgecompile.core.pipeline import PassRecord
+
+# Recorded in every manifest: a change of these may change the code that is generated.
+_TOOLS = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+GOLDEN_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What `compile` may be told.
+
+    `input_shapes` and `constants` bind graph inputs by name. `max_flash` and `max_ram` (bytes) replace the
+    target's own limits; `check_budget=False` drops them. `prove` checks every pass against the one before.
+    `golden` is an .npz of inputs by name, each with a leading sample axis; seeded noise without it.
+    """
+
+    target: Target
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    name: str | None = None
+    emit: Literal["lib", "c"] | None = None
+    dump_passes: Path | None = None
+    trust_pickle: bool = False
+    check_budget: bool = True
+    max_flash: int | None = None
+    max_ram: int | None = None
+    prove: bool = False
+    golden: Path | None = None
+
+
+@dataclass(frozen=True)
+class CompileResult:
+    """The artifact on disk and the report (also in report.json)."""
+
+    artifact: Artifact
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Built:
+    manifest: Manifest
+    report: dict[str, Any]
+
+
+def compile_model(source: str, options: CompileOptions, output: Path) -> CompileResult:
+    """Compile `source` (x.onnx, x.pt2 or module:function) into the artifact folder `output`.
+
+    Raises EdgeCompileError subclasses; on any of them `output` is as it was before.
+    """
+    from edgecompile.frontend.load import import_model
+    from edgecompile.frontend.options import ImportOptions
+
+    with staged_directory(output) as staging:
+        wanted = ImportOptions(options.input_shapes, options.constants, options.trust_pickle)
+        model = import_model(source, wanted)
+        name = network_name(options.name or source)
+        built = run_isolated(
+            build_artifact,
+            model.to_bytes(),
+            model.provenance,
+            model.notes,
+            name,
+            options,
+            staging,
+            task=f"compiling {model.provenance.source}",
+        )
+        if options.check_budget:
+            check_budget(built.manifest, options)
+        (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
+        manifest = seal_artifact(staging, built.manifest)
+    return CompileResult(Artifact(output, manifest), built.report)
+
+
+def network_name(text: str) -> str:
+    """A C identifier for the network, from its file or function name; raises UsageError (EC2010)."""
+    from edgecompile.lower.identifier import c_identifier
+
+    stem = text.rpartition(":")[2] if ":" in text else Path(text).stem
+    name = c_identifier(stem)
+    if len(name) > 64:
+        raise UsageError(Problem("EC2010", "the network's name is too long", "--name", name, "give --name"))
+    return name
+
+
+def build_artifact(
+    data: bytes, provenance: Any, notes: tuple[str, ...], name: str, options: CompileOptions, folder: Path
+) -> _Built:
+    """In a child process: run the passes and the backend, and write everything but the manifest."""
+    from edgecompile.backends.cpu import compile_for_cpu
+    from edgecompile.backends.pipeline import optimize
+    from edgecompile.core.model import Model
+    from edgecompile.golden import write_golden
+
+    imported = Model.from_bytes(data, provenance, notes)
+    model, records = optimize(imported, options.target, prove=options.prove, dump_dir=options.dump_passes)
+    emit = options.emit or options.target.codegen.route
+    build = compile_for_cpu(model, name, options.target, emit, folder)
+    (folder / "model.onnx").write_bytes(model.to_bytes())
+    write_golden(imported, options.golden, GOLDEN_SAMPLES, folder / "golden.npz")
+    manifest = replace(build.manifest, tools=tool_versions())
+    return _Built(manifest, _report(manifest, model, records, build.figures))
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of everything that decides what code is generated."""
+    return {"edgecompile": __version__} | {tool: version(tool) for tool in _TOOLS}
+
+
+def _report(
+    manifest: Manifest, model: Model, records: tuple[PassRecord, ...], figures: dict[str, Any]
+) -> dict[str, Any]:
+    """The result as data. No times: an artifact must not depend on the clock."""
+    passes = [
+        {
+            "pass": record.name,
+            "modified": record.modified,
+            "nodes_before": record.nodes_before,
+            "nodes_after": record.nodes_after,
+            "max_error": record.max_error,
+        }
+        for record in records
+    ]
+    return {
+        "schema_version": 1,
+        "network": manifest.name,
+        "target": manifest.target,
+        "source": model.provenance.source,
+        "notes": list(model.notes),
+        "passes": passes,
+        "memory": {
+            "arena_bytes": manifest.memory.arena,
+            "arena_lower_bound_bytes": manifest.memory.arena_lower_bound,
+            "weight_bytes": manifest.memory.weights,
+            "flash_bytes": manifest.memory.flash,
+            "input_bytes": sum(tensor.nbytes for tensor in manifest.inputs),
+            "output_bytes": sum(tensor.nbytes for tensor in manifest.outputs),
+        },
+    } | figures
+
+
+def check_budget(manifest: Manifest, options: CompileOptions) -> None:
+    """Raise BudgetError when code and weights exceed the flash, or arena, inputs and outputs the RAM."""
+    memory = options.target.memory
+    borders = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
+    needs = (
+        ("EC6001", "flash", manifest.memory.flash, options.max_flash or memory.flash_bytes),
+        ("EC6002", "RAM", manifest.memory.arena + borders, options.max_ram or memory.ram_bytes),
+    )
+    problems = [
+        Problem(
+            code,
+            f"the network does not fit the {what} of {options.target.name}",
+            manifest.name,
+            f"it needs {need / 1024:.1f} kB of {limit / 1024:.1f} kB",
+            "shrink the network, choose a larger target, or compile anyway with --no-budget",
+        )
+        for code, what, need, limit in needs
+        if limit is not None and need > limit
+    ]
+    if problems:
+        raise BudgetError(*problems)

@@ -1,0 +1,165 @@
+"""The artifact: a folder with a library, its header, the graph, golden vectors and a manifest.
+
+Byte-identical for identical inputs, records and tool versions: nothing in it depends on the clock, the
+folder it was built in or the order of hashing. A verification done later goes to `verification.json`,
+which no digest covers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgecompile.core.store import sha256_hex, write_atomically
+from edgecompile.core.tensor import TensorInfo
+from edgecompile.errors import InputError, Problem
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+VERIFICATION = "verification.json"
+
+Level = Literal[
+    "executed-on-device", "executed-in-emulator", "reference-model", "graph-simulated", "structure-only"
+]
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """One kernel call: its `symbol`, the network `layers` fused in it, and the tensor it produces.
+
+    `outputs` names values of model.onnx, so that a trace can be compared layer by layer.
+    """
+
+    symbol: str
+    layers: tuple[str, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True)
+class MemoryFigures:
+    """Bytes. `arena` includes all workspace and excludes the caller's inputs and outputs.
+
+    `arena_lower_bound` is the largest sum of bytes that must be live at one step.
+    """
+
+    arena: int
+    arena_lower_bound: int
+    weights: int
+    flash: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` holds; `files` maps each file's path in the artifact to its sha256."""
+
+    name: str
+    target: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    memory: MemoryFigures
+    align: int
+    entry: str
+    steps: tuple[StepInfo, ...]
+    emit: Literal["lib", "c"]
+    tools: dict[str, str]
+    model_sha256: str
+    files: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        record = {"schema_version": SCHEMA_VERSION} | asdict(self)
+        for key in ("inputs", "outputs"):
+            record[key] = [tensor.to_json() for tensor in getattr(self, key)]
+        for step, source in zip(record["steps"], self.steps, strict=True):
+            step["outputs"] = [tensor.to_json() for tensor in source.outputs]
+        return json.dumps(record, indent=2, sort_keys=True) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> Manifest:
+        record = json.loads(text)
+        if record.pop("schema_version", None) != SCHEMA_VERSION:
+            raise ValueError("unknown schema_version")
+        record["inputs"] = tuple(map(TensorInfo.from_json, record["inputs"]))
+        record["outputs"] = tuple(map(TensorInfo.from_json, record["outputs"]))
+        record["memory"] = MemoryFigures(**record["memory"])
+        record["steps"] = tuple(
+            StepInfo(s["symbol"], tuple(s["layers"]), tuple(map(TensorInfo.from_json, s["outputs"])))
+            for s in record["steps"]
+        )
+        return Manifest(**record)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What an execution proved: the `level` reached on `device`, on `samples` samples.
+
+    `max_error` is the largest |difference| relative to the largest magnitude of the reference output.
+    """
+
+    level: Level
+    device: str
+    max_error: float
+    tolerance: float
+    samples: int
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact on disk."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def header(self) -> Path:
+        return self.path / "include" / f"{self.manifest.name}.h"
+
+    def sources(self) -> list[Path]:
+        return sorted((self.path / "src").glob("*.c"))
+
+    @property
+    def library(self) -> Path:
+        return self.path / "lib" / f"lib{self.manifest.name}.a"
+
+    def record_verification(self, verification: Verification) -> None:
+        """Write the sidecar; a later verification replaces an earlier one."""
+        text = json.dumps(asdict(verification), indent=2, sort_keys=True) + "\n"
+        write_atomically(self.path / VERIFICATION, text.encode())
+
+    def verification(self) -> Verification | None:
+        path = self.path / VERIFICATION
+        return Verification(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def seal_artifact(folder: Path, manifest: Manifest) -> Manifest:
+    """Add the digest of every file in `folder` to the manifest and write it."""
+    from dataclasses import replace
+
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): sha256_hex(path.read_bytes()) for path in paths}
+    sealed = replace(manifest, files=digests)
+    (folder / MANIFEST).write_text(sealed.to_json(), encoding="utf-8")
+    return sealed
+
+
+def open_artifact(path: Path) -> Artifact:
+    """Read an artifact and check every digest. Raises InputError (EC3040) naming the file that is wrong."""
+    try:
+        manifest = Manifest.from_json((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why, fix = str(error), "give the folder that `edgecompile compile -o` wrote"
+        raise InputError(Problem("EC3040", "not an edgecompile artifact", str(path), why, fix)) from error
+    for name, digest in manifest.files.items():
+        file = path / name
+        if not file.is_file() or sha256_hex(file.read_bytes()) != digest:
+            why, fix = f"{name} is missing or was changed", "compile again"
+            raise InputError(Problem("EC3040", "damaged artifact", str(path), why, fix))
+    return Artifact(path, manifest)
+
+
+def report_json(path: Path) -> dict[str, Any]:
+    """The artifact's report as data."""
+    record: dict[str, Any] = json.loads((path / "report.json").read_text(encoding="utf-8"))
+    return record

@@ -1,0 +1,74 @@
+"""The seam between what was compiled and where it is executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Execute `executable`, a program built around a compiled network (see toolchain/runner).
+
+    `inputs` holds `samples` samples back to back; each is the network's inputs, in order, unpadded, little
+    endian. Each sample is run `repeats` times. `trace` asks for the intermediate tensors of the last
+    sample (only an executable built with tracing can deliver them).
+    """
+
+    executable: Path
+    inputs: bytes
+    samples: int
+    output_bytes: int
+    repeats: int = 1
+    count_instructions: bool = False
+    trace: bool = False
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came back: `outputs` (samples * output_bytes), per-run times, exact counts under an emulator.
+
+    `nanoseconds` has one entry a run (samples * repeats), empty where the device has no clock.
+    `instructions` is per inference; `step_instructions` and `step_nanoseconds` have one entry a kernel call
+    and are present only for an executable built with tracing. `trace` is the bytes of all intermediate
+    tensors in step order.
+    """
+
+    outputs: bytes
+    nanoseconds: tuple[int, ...] = ()
+    instructions: int | None = None
+    step_instructions: tuple[int, ...] = ()
+    step_nanoseconds: tuple[int, ...] = ()
+    trace: bytes = b""
+    notes: tuple[str, ...] = field(default=())
+
+
+class Device(Protocol):
+    """Something that executes programs: this machine, an emulator, a board over ssh or adb.
+
+    `level` is the verification level that an execution here reaches: "executed-on-device" or
+    "executed-in-emulator". Used as a context manager; entering acquires the device, leaving releases it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def level(self) -> str: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def run(self, request: RunRequest) -> RunResult:
+        """Execute. Raises DeviceError (lost, crashed, timed out) or MissingToolError."""
+        ...
+
+    def health(self) -> str:
+        """One line on what the device is, e.g. its CPU and OS; raises DeviceError when unreachable."""
+        ...

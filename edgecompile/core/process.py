@@ -1,0 +1,95 @@
+"""External programs: finding them, and running them with a time limit."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from edgecompile.core.store import cache_dir
+from edgecompile.errors import MissingToolError, Problem
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended by itself. `status` is its exit status, or minus the signal that ended it."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last_words(self) -> str:
+        """The last line that is not empty of stderr, else of stdout: what to show to a person."""
+        lines = [line.strip() for text in (self.stdout, self.stderr) for line in text.splitlines()]
+        return next((line for line in reversed(lines) if line), "")
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    timeout_s: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run `command` without input and wait for it; `environment` is added to the caller's.
+
+    Messages are asked for in English, so that callers can look for a reason in them. Raises TimeoutError when
+    it takes longer than `timeout_s`; it and the children it started are killed then. OSError when it cannot
+    be started.
+    """
+    # Files, not pipes: a grandchild that stays behind (ssh's connection sharing) would hold a pipe open.
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        child = subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env=os.environ | {"LC_ALL": "C"} | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        try:
+            child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{command[0]} took longer than {timeout_s:g} s") from None
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        return Finished(child.returncode, _text(stdout), _text(stderr))
+
+
+def _text(stream: BinaryIO) -> str:
+    stream.seek(0)
+    return stream.read().decode(errors="replace")
+
+
+def find_program(name: str, install: str) -> str:
+    """The path of program `name`; raises MissingToolError (EC5001) with the line that installs it."""
+    path = shutil.which(name)
+    if path is None:
+        raise MissingToolError(Problem("EC5001", f"{name} not found", fix=install))
+    return path
+
+
+def find_zig() -> str | None:
+    """The zig compiler of the Python package `ziglang`, or None when that is not installed."""
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name("zig")
+    return str(path) if path.is_file() else None
+
+
+def zig_environment() -> dict[str, str]:
+    """Environment that keeps zig's caches in ours: the C library of a target is built only once."""
+    folder = str(cache_dir() / "zig")
+    return {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}

@@ -1,0 +1,173 @@
+"""What a device is, read from one TOML file in `targets/`.
+
+The fields are data that other layers interpret: `isa` drives code generation, `toolchain` the linking of
+executables, `emulator` how binaries are executed without the board, `memory` the budget check.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from edgecompile.errors import InputError, Problem, UsageError, did_you_mean
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Isa:
+    """The instruction set. `triple`, `cpu`, `features` in LLVM's spelling; cpu "native" means this machine."""
+
+    triple: str
+    cpu: str
+    pointer_bits: int
+    vector_bits: int = 0
+    features: tuple[str, ...] = ()
+    float_abi: Literal["hard", "soft", ""] = ""
+    has_fma: bool = False
+
+
+@dataclass(frozen=True)
+class Codegen:
+    """How kernels are generated: `route` LLVM object or C source; inner `layout`; arena alignment in bytes."""
+
+    route: Literal["lib", "c"] = "lib"
+    layout: Literal["nchw", "nhwc"] = "nhwc"
+    align: int = 16
+    opt_level: int = 3
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Budget in bytes; None means no limit worth checking (Linux class devices)."""
+
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ToolchainSpec:
+    """Candidates in order of preference, each "zig", "arm-none-eabi-gcc", or the name of a gcc/clang on PATH.
+
+    `zig_target`/`zig_cpu` are what `zig cc -target/-mcpu` takes; `flags` go to gcc-style compilers.
+    `firmware` is True where executables are bare metal.
+    """
+
+    candidates: tuple[str, ...]
+    zig_target: str = ""
+    zig_cpu: str = ""
+    flags: tuple[str, ...] = ()
+    firmware: bool = False
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A qemu program: user mode (`program`, `cpu`) or system mode (`machine`, and its memories in bytes)."""
+
+    program: str
+    mode: Literal["user", "system"]
+    install: str
+    cpu: str = ""
+    machine: str = ""
+    flash_origin: int = 0
+    flash_bytes: int = 0
+    ram_origin: int = 0
+    ram_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """One device. `aliases` are other names it answers to, such as a board's."""
+
+    name: str
+    description: str
+    isa: Isa
+    codegen: Codegen
+    memory: Memory
+    toolchain: ToolchainSpec
+    device: str
+    emulator: Emulator | None = None
+    aliases: tuple[str, ...] = ()
+
+
+def targets_dir() -> Path:
+    """The folder of target files: packaged data, or the repository's `targets/` in an editable install."""
+    packaged = Path(__file__).parent.parent / "_data" / "targets"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "targets"
+
+
+@cache
+def load_targets() -> dict[str, Target]:
+    """All known targets by name; aliases are not keys."""
+    files = sorted(targets_dir().glob("*.toml"))
+    return {target.name: target for target in map(load_target_file, files)}
+
+
+def find_target(name: str) -> Target:
+    """The target called `name` or having it as an alias; a path to a .toml file is read directly.
+
+    Raises UsageError (EC2001) with the nearest known name.
+    """
+    if name.endswith(".toml"):
+        return load_target_file(Path(name))
+    targets = load_targets()
+    by_alias = {alias: target for target in targets.values() for alias in target.aliases}
+    found = targets.get(name) or by_alias.get(name)
+    if found is None:
+        hint = did_you_mean(name, [*targets, *by_alias])
+        raise UsageError(Problem("EC2001", f"unknown target '{name}'", "--target", "", hint))
+    return found
+
+
+def load_target_file(path: Path) -> Target:
+    """Read and check one target file. Raises InputError (EC3020) naming the file and the field."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(Problem("EC3020", "cannot read the target file", str(path), str(error))) from error
+    if table.pop("schema", None) != SCHEMA:
+        raise InputError(Problem("EC3020", "target file without 'schema = 1'", str(path)))
+    target: Target = _build(Target, table, str(path))
+    return target
+
+
+def _build(kind: Any, table: Any, where: str) -> Any:
+    """Turn a TOML table into dataclass `kind`, refusing unknown, missing and ill-typed fields."""
+    if not isinstance(table, dict):
+        raise InputError(Problem("EC3020", "expected a table", where, f"got {table!r}"))
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(table) - set(fields))
+    if unknown:
+        hint = did_you_mean(unknown[0], list(fields))
+        raise InputError(Problem("EC3020", f"unknown field '{unknown[0]}'", where, "", hint))
+    missing = [
+        name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in table
+    ]
+    if missing:
+        raise InputError(Problem("EC3020", f"missing field '{missing[0]}'", where))
+    values = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in table.items()}
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where)
+    if origin is types.UnionType:
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise InputError(Problem("EC3020", f"bad value {value!r}", where, f"allowed: {arguments}"))
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise InputError(Problem("EC3020", f"bad value {value!r}", where, f"expected {hint.__name__}"))
+    return value

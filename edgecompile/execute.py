@@ -1,0 +1,129 @@
+"""Execute a compiled network: build a program around it, run that on a device, unpack what it says."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecompile.core.artifact import Artifact
+from edgecompile.core.device import RunRequest, RunResult
+from edgecompile.core.target import find_target
+from edgecompile.core.tensor import TensorInfo
+from edgecompile.devices.open import open_device
+from edgecompile.errors import InputError, Problem
+from edgecompile.toolchain.find import find_toolchain
+from edgecompile.toolchain.build import build_runner
+
+Array = np.ndarray[Any, Any]
+
+GOLDEN = "golden.npz"
+
+
+class CompiledNetwork:
+    """A compiled network as a function of whole batches: one program execution a call.
+
+    `device` names where it runs (as `--device` does; None for what the target names). With `trace` the
+    program also delivers every step's tensors and costs. The program lives as long as this object. Raises
+    MissingToolError, DeviceError or UsageError.
+    """
+
+    def __init__(self, artifact: Artifact, device: str | None = None, trace: bool = False) -> None:
+        self.artifact, self.trace = artifact, trace
+        target = find_target(artifact.manifest.target)
+        self.device = open_device(device, target)
+        self._folder = tempfile.TemporaryDirectory(prefix="edgecompile-")
+        output = Path(self._folder.name) / "runner"
+        self._program = build_runner(artifact, target, find_toolchain(target, executable=True), output, trace)
+
+    def __call__(self, *batches: Array) -> Array | tuple[Array, ...]:
+        """Outputs for `batches`, one array an input, each (N, ...) of samples.
+
+        A leading dimension of 1 in the network's own shapes is the sample axis: an input of shape (1, 3, 32,
+        32) takes (N, 3, 32, 32). Other shapes get a sample axis in front. One output is returned as such,
+        several as a tuple.
+        """
+        inputs = self.artifact.manifest.inputs
+        samples = [_per_sample(info, batch) for info, batch in zip(inputs, batches, strict=True)]
+        arrays = self.outputs(self.run(samples), len(samples[0]))
+        merged = tuple(
+            array[:, 0] if info.shape[:1] == (1,) else array
+            for info, array in zip(self.artifact.manifest.outputs, arrays, strict=True)
+        )
+        return merged[0] if len(merged) == 1 else merged
+
+    def run(self, inputs: Sequence[Array], repeats: int = 1, count_instructions: bool = False) -> RunResult:
+        """Execute on `inputs`, one (samples, *input shape) array each; every sample runs `repeats` times."""
+        manifest = self.artifact.manifest
+        request = RunRequest(
+            self._program,
+            pack(manifest.inputs, inputs),
+            samples=len(inputs[0]) if inputs else 1,
+            output_bytes=sum(info.nbytes for info in manifest.outputs),
+            repeats=repeats,
+            count_instructions=count_instructions,
+            trace=self.trace,
+        )
+        with self.device as device:
+            return device.run(request)
+
+    def outputs(self, result: RunResult, samples: int) -> tuple[Array, ...]:
+        """The outputs in `result`, one array an output, each (samples, *output shape)."""
+        return unpack(self.artifact.manifest.outputs, result.outputs, samples)
+
+
+def pack(infos: Sequence[TensorInfo], arrays: Sequence[Array]) -> bytes:
+    """The bytes of all samples: each sample is its tensors in order, unpadded, little endian.
+
+    Raises InputError (EC3051) when an array's type or shape is not what `infos` says.
+    """
+    problems = [
+        Problem(
+            "EC3051",
+            "wrong input data",
+            info.name,
+            f"it is {array.dtype} {array.shape[1:]}, the network takes {info.dtype} {info.shape}",
+        )
+        for info, array in zip(infos, arrays, strict=True)
+        if array.dtype != np.dtype(info.dtype) or array.shape[1:] != info.shape
+    ]
+    if problems:
+        raise InputError(*problems)
+    little = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in arrays]
+    return b"".join(sample.tobytes() for samples in zip(*little, strict=True) for sample in samples)
+
+
+def unpack(infos: Sequence[TensorInfo], data: bytes, samples: int) -> tuple[Array, ...]:
+    """The inverse of `pack`: one array a tensor, each (samples, *shape)."""
+    table = np.frombuffer(data, np.uint8).reshape(samples, -1)
+    arrays, start = [], 0
+    for info in infos:
+        columns = np.ascontiguousarray(table[:, start : start + info.nbytes])
+        dtype = np.dtype(info.dtype).newbyteorder("<")
+        arrays.append(columns.view(dtype).reshape(samples, *info.shape).astype(info.dtype, copy=False))
+        start += info.nbytes
+    return tuple(arrays)
+
+
+def load_golden(artifact: Artifact) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The golden inputs and expected outputs, each (samples, *shape). Raises InputError (EC3052)."""
+    path = artifact.path / GOLDEN
+    manifest = artifact.manifest
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            inputs = tuple(arrays[f"in_{k}"] for k in range(len(manifest.inputs)))
+            outputs = tuple(arrays[f"out_{k}"] for k in range(len(manifest.outputs)))
+    except (OSError, ValueError, KeyError) as error:
+        why, fix = str(error), "compile again"
+        raise InputError(Problem("EC3052", "cannot read the golden vectors", str(path), why, fix)) from error
+    return inputs, outputs
+
+
+def _per_sample(info: TensorInfo, batch: Array) -> Array:
+    wanted = info.shape[1:] if info.shape[:1] == (1,) else info.shape
+    if batch.shape[1:] == wanted:
+        return np.ascontiguousarray(batch).reshape(len(batch), *info.shape)
+    return batch

@@ -1,0 +1,1 @@
+"""Readers of trained networks: ONNX files, PyTorch modules and exported programs."""

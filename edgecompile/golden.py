@@ -1,0 +1,69 @@
+"""Golden vectors: inputs, and the outputs that onnxruntime computes for them from the imported network."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecompile.core.model import Model
+from edgecompile.core.tensor import TensorInfo
+from edgecompile.errors import InputError, Problem
+from edgecompile.passes.prove import generate_inputs, index_bounds, run_model
+
+Arrays = list[np.ndarray[Any, Any]]
+
+
+def write_golden(model: Model, source: Path | None, samples: int, path: Path) -> None:
+    """Write `path` (.npz) with in_k and out_k, each with a leading sample axis.
+
+    Inputs come from `source` or are seeded noise. Raises InputError (EC3050) when they do not match.
+    """
+    names = [info.name for info in model.inputs]
+    if source is not None:
+        batches = load_inputs(source, model.inputs)
+    else:
+        bounds = index_bounds(model)
+        noise = [generate_inputs(model.inputs, seed, bounds) for seed in range(samples)]
+        batches = [[sample[name] for name in names] for sample in noise]
+    results = [run_model(model, dict(zip(names, sample, strict=True))) for sample in batches]
+    arrays = {f"in_{k}": np.stack([sample[k] for sample in batches]) for k in range(len(model.inputs))}
+    arrays |= {f"out_{k}": np.stack([sample[k] for sample in results]) for k in range(len(model.outputs))}
+    path.write_bytes(npz_bytes(arrays))
+
+
+def load_inputs(path: Path, infos: tuple[TensorInfo, ...]) -> list[Arrays]:
+    """Samples from an .npz of arrays named like the inputs (or in_0, in_1, ...), leading axis = sample."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            stored = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError) as error:
+        raise InputError(Problem("EC3050", "cannot read the golden inputs", str(path), str(error))) from None
+    columns = []
+    for index, info in enumerate(infos):
+        array = stored.get(info.name, stored.get(f"in_{index}"))
+        expected = f"{info.dtype} (samples, {', '.join(map(str, info.shape))})"
+        if array is None or array.shape[1:] != info.shape or array.dtype.name != info.dtype:
+            got = "nothing" if array is None else f"{array.dtype.name} {array.shape}"
+            why = f"input '{info.name}' needs {expected}, the file has {got}"
+            raise InputError(Problem("EC3050", "golden inputs do not match the network", str(path), why))
+        columns.append(array)
+    counts = {len(column) for column in columns}
+    if len(counts) > 1:
+        why = f"the inputs have {sorted(counts)} samples"
+        raise InputError(Problem("EC3050", "golden inputs differ in length", str(path), why))
+    return [[column[i] for column in columns] for i in range(counts.pop() if counts else 1)]
+
+
+def npz_bytes(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """An .npz without time stamps (np.savez writes the clock into the zip)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            stream = io.BytesIO()
+            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), stream.getvalue())
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Compute definitions and schedules: what each kernel computes, and how it runs fast on each ISA."""

@@ -1,0 +1,1 @@
+"""Default schedules: how a compute definition becomes loops that suit the target's registers."""

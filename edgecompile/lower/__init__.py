@@ -1,0 +1,1 @@
+"""From a canonical ONNX graph to kernels (TIR), a memory plan and a C entry point."""

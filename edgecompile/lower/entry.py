@@ -1,0 +1,135 @@
+"""The generated C: public headers, and the entry point that calls the kernels in order.
+
+No malloc, no globals written, re-entrant: everything a call needs comes in by its arguments. Compiled with
+EDGECOMPILE_TRACE the entry hands every step's results to a function of the caller, which is how a run on a
+device is compared layer by layer. The text itself is in `templates/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from edgecompile.core.tensor import C_TYPES, TensorInfo
+from edgecompile.lower.identifier import c_identifier
+from edgecompile.lower.program import Program, Step
+from edgecompile.lower.storage import Location, Storage
+
+_RUN_PARAMETERS = "const void* const inputs[], void* const outputs[], void* arena, size_t arena_bytes"
+
+
+@dataclass(frozen=True)
+class EntrySources:
+    """Text of `include/NAME.h`, `include/NAME.hpp` and `src/NAME.c`."""
+
+    header: str
+    cpp_header: str
+    source: str
+
+
+def generate_entry(name: str, storage: Storage, align: int) -> EntrySources:
+    """C sources for a placed program; `name` is a C identifier and prefixes every symbol."""
+    program = storage.program
+    inputs = _identifiers(program.inputs, {"arena", "inputs", "outputs"})
+    outputs = _identifiers(program.outputs, {"arena", "inputs", "outputs", *inputs})
+    values = {
+        "name": name,
+        "upper": name.upper(),
+        "align": align,
+        "arena_bytes": storage.plan.arena_bytes,
+        "weight_bytes": len(storage.weights),
+        "inputs": program.inputs,
+        "outputs": program.outputs,
+        "run_parameters": _RUN_PARAMETERS,
+        "typed_inputs": inputs,
+        "typed_outputs": outputs,
+        "typed_parameters": ", ".join(
+            [f"const {C_TYPES[t.dtype]}* {n}" for n, t in zip(inputs, program.inputs, strict=True)]
+            + [f"{C_TYPES[t.dtype]}* {n}" for n, t in zip(outputs, program.outputs, strict=True)]
+        ),
+        "kernels": _kernels(program),
+        "steps": [_step(i, step, storage) for i, step in enumerate(program.steps)],
+    }
+    files = ("network.h.j2", "network.hpp.j2", "network.c.j2")
+    return EntrySources(*(_templates().get_template(file).render(values) for file in files))
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edgecompile.lower"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"c_string": c_string, "describe": _describe}
+    return environment
+
+
+def comment_text(text: str) -> str:
+    """`text` so that it can stand in a C comment."""
+    plain = "".join(c if 32 <= ord(c) < 127 else "?" for c in text)
+    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??/", "?? /")
+
+
+def c_string(text: str) -> str:
+    """`text` (UTF-8) as a C string literal."""
+    octal = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
+    return f'"{"".join(octal)}"'
+
+
+def _describe(tensor: TensorInfo) -> str:
+    return f"{comment_text(tensor.name)}: {tensor.dtype} [{', '.join(map(str, tensor.shape))}]"
+
+
+def _identifiers(tensors: Sequence[TensorInfo], reserved: set[str]) -> list[str]:
+    """Unique C names for tensors; none ends with an underscore, so the templates' own names cannot clash."""
+    names: list[str] = []
+    for index, tensor in enumerate(tensors):
+        word = c_identifier(tensor.name)
+        names.append(word if word not in reserved | set(names) else f"{word}_{index}")
+    return names
+
+
+def _kernels(program: Program) -> list[dict[str, Any]]:
+    """Symbol and parameter types of every kernel."""
+    kernels = {}
+    for step in program.steps:
+        types = [f"{C_TYPES[program.values[n].dtype]}*" for n in (*step.reads, *step.writes)]
+        kernels[step.symbol] = types + (["uint8_t*"] if step.workspace else [])
+    kernels.pop("", None)
+    return [{"symbol": symbol, "types": types} for symbol, types in sorted(kernels.items())]
+
+
+def _step(index: int, step: Step, storage: Storage) -> dict[str, Any]:
+    """What the template needs to call a kernel: argument expressions and the sizes of its results."""
+    values = storage.program.values
+    reads = [_pointer(storage.locate(name)) for name in step.reads]
+    writes = [_pointer(storage.locate(name)) for name in step.writes]
+    types = [C_TYPES[values[name].dtype] for name in (*step.reads, *step.writes)]
+    arguments = [f"({kind}*){pointer}" for kind, pointer in zip(types, reads + writes, strict=True)]
+    if step.workspace:
+        arguments.append(_pointer(storage.locate_workspace(index)))
+    return {
+        "symbol": step.symbol,
+        "layers": comment_text(" + ".join(step.layers)),
+        "arguments": arguments,
+        "reads": reads,
+        "writes": writes,
+        "bytes": [values[name].nbytes for name in step.writes],
+    }
+
+
+def _pointer(location: Location) -> str:
+    """A C expression of type `unsigned char*` in parentheses."""
+    if location.region == "input":
+        return f"((unsigned char*)(uintptr_t)inputs[{location.index}] + {location.offset})"
+    if location.region == "output":
+        return f"((unsigned char*)outputs[{location.index}] + {location.offset})"
+    return f"({'w' if location.region == 'weights' else 'a'} + {location.offset})"

@@ -1,0 +1,38 @@
+"""Conv and ConvTranspose of any rank, in NCHW and (domain edgecompile) NHWC."""
+
+from __future__ import annotations
+
+from edgecompile.kernels import compute_conv
+from edgecompile.kernels.compute import Layout, add_bias, shape_of
+from edgecompile.lower.geometry import transposed_window_of, window_of
+from edgecompile.lower.layouts import both_layouts
+from edgecompile.lower.registry import Kind, NodeView, Tensor
+
+
+@both_layouts("Conv", Kind.ANCHOR)
+def conv(n: NodeView, layout: Layout) -> Tensor:
+    """X [N, C, *S] or [N, *S, C], weights [O, C/G, *K], optional bias [O]."""
+    out = n.outputs[0]
+    window = window_of(n, layout, shape_of(n.input(1))[2:])
+    values = n.const(1)
+    if values is None:
+        weights = compute_conv.read_conv(n.input(1))
+    else:
+        weights = compute_conv.read_packed(n.weight(compute_conv.pack_conv_weights(values), "packed"))
+    total = compute_conv.conv(n.input(0), weights, window, n.attr("group", 1), out.shape, layout)
+    return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
+
+
+@both_layouts("ConvTranspose", Kind.ANCHOR)
+def conv_transpose(n: NodeView, layout: Layout) -> Tensor:
+    """X [N, C, *S] or [N, *S, C], weights [C, O/G, *K], optional bias [O]."""
+    out, groups = n.outputs[0], n.attr("group", 1)
+    window = transposed_window_of(n, layout, shape_of(n.input(1))[2:])
+    values = n.const(1)
+    if values is None:
+        weights = compute_conv.read_transposed(n.input(1), groups)
+    else:
+        packed = compute_conv.pack_transposed_weights(values, groups)
+        weights = compute_conv.read_packed(n.weight(packed, "packed"))
+    total = compute_conv.conv_transpose(n.input(0), weights, window, groups, out.shape, layout)
+    return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)

@@ -1,0 +1,145 @@
+"""From scheduled TIR to code with a plain C interface: no runtime, no malloc, no globals.
+
+A kernel becomes `int32_t symbol(T* read0, ..., T* write0, ..., uint8_t* workspace)`. Every buffer that is too
+large for the stack moves into the caller's workspace, whose size the memory plan must know.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import s_tir, tirx
+from tvm.ir import PointerType, PrimType
+from tvm_ffi.structural import structural_map
+
+from edgecompile.lower.c_constants import exact_constants
+
+# Accumulator tiles stay on the stack (and then in registers); anything larger belongs to the memory plan.
+_STACK_BYTES = 1024
+_WORKSPACE_ALIGN = 16
+
+
+@dataclass(frozen=True)
+class LoweredKernels:
+    """A module ready for code generation, and the workspace bytes of each kernel by symbol."""
+
+    module: tvm.IRModule
+    workspace: dict[str, int]
+
+
+def lower_to_c_abi(functions: dict[str, tirx.PrimFunc], target: tvm.target.Target) -> LoweredKernels:
+    """Lower scheduled functions, keyed by symbol, to unpacked ones."""
+    module = tvm.IRModule(
+        {
+            name: f.with_attr("global_symbol", name).with_attr("tirx.noalias", True)
+            for name, f in functions.items()
+        }
+    )
+    unpack = UnpackFunctions()
+    module = tvm.transform.Sequential(_passes(target, unpack))(module)
+    return LoweredKernels(module, unpack.workspace)
+
+
+def generate(module: tvm.IRModule, target: tvm.target.Target) -> Any:
+    """Run TVM's code generator of the target's kind ("llvm" or "c") on a lowered module."""
+    return tvm.get_global_func(f"target.build.{target.kind.name}")(module, target)
+
+
+def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
+    """TVM's own lowering, without its packed-call interface and without `LowerTVMBuiltin`.
+
+    The latter would turn accumulator tiles into heap allocations.
+    """
+    s, x = s_tir.transform, tirx.transform
+    return [
+        x.BindTarget(target.with_host(target)),
+        # blocks -> loops and buffers
+        s.CanonicalizeLoop(),
+        s.LowerInitBlock(),
+        s.PlanAndUpdateBufferAllocationLocation(),
+        s.ConvertBlocksToOpaque(),
+        s.CompactBufferAllocation(),
+        s.LowerMatchBuffer(),
+        s.StmtSimplify(),
+        s.LowerOpaqueBlock(),
+        x.FlattenBuffer(),
+        x.BF16ComputeLegalize(),
+        x.NarrowDataType(32),
+        # loops
+        s.LoopPartition(),
+        x.VectorizeLoop(target.kind.name != "c"),
+        x.StorageRewrite(),
+        s.HoistIfThenElse(),
+        x.UnrollLoop(),
+        s.RenormalizeSplitPattern(),
+        x.StmtSimplify(),
+        x.RemoveNoOp(),
+        s.RewriteUnsafeSelect(),
+        x.CommonSubexprElim(),
+        x.VerifyMemory(),
+        # interface and intrinsics
+        unpack.as_pass(),
+        x.BF16StorageLegalize(),
+        x.LowerIntrin(),
+        *([exact_constants()] if target.kind.name == "c" else []),
+    ]
+
+
+class UnpackFunctions:
+    """The pass that gives kernels their C interface; `workspace` collects bytes by symbol."""
+
+    def __init__(self) -> None:
+        self.workspace: dict[str, int] = {}
+
+    def as_pass(self) -> Any:
+        return tvm.transform.module_pass(self._run, opt_level=0, name="UnpackFunctions")
+
+    def _run(self, module: tvm.IRModule, _: Any) -> tvm.IRModule:
+        functions = {gv: self._unpack(function) for gv, function in module.functions.items()}
+        return tvm.IRModule(functions, attrs=module.attrs)
+
+    def _unpack(self, function: tirx.PrimFunc) -> tirx.PrimFunc:
+        parameters, declarations = [], []
+        for buffer in function.params:
+            pointer = tirx.Var(f"{buffer.name}_p", PointerType(PrimType(str(buffer.ty.dtype))))
+            parameters.append(pointer)
+            declarations.append(tirx.DeclBuffer(buffer, data=pointer))
+        workspace = tirx.Var("workspace", PointerType(PrimType("uint8")))
+        body, size = _place_allocations(function.body, workspace)
+        self.workspace[str(function.attrs["global_symbol"])] = size
+        if size:
+            parameters.append(workspace)
+        statements = [*declarations, *_statements(body), tirx.Return(tirx.IntImm("int32", 0))]
+        return tirx.PrimFunc(parameters, tirx.SeqStmt(statements), PrimType("int32"), function.attrs)
+
+
+def _statements(body: tirx.Stmt) -> list[tirx.Stmt]:
+    return list(body.seq) if isinstance(body, tirx.SeqStmt) else [body]
+
+
+def _place_allocations(body: tirx.Stmt, workspace: tirx.Var) -> tuple[tirx.Stmt, int]:
+    """Give each large allocation an offset in the workspace; returns the new body and the total bytes."""
+    size = 0
+
+    def place(allocation: tirx.AllocBuffer) -> tirx.Stmt:
+        nonlocal size
+        nbytes = _buffer_bytes(allocation.buffer)
+        if nbytes <= _STACK_BYTES:
+            return allocation
+        pointer_type = PointerType(PrimType(str(allocation.buffer.ty.dtype)))
+        offset = tirx.const(size, "int32")
+        pointer = tirx.call_intrin(pointer_type, "tirx.handle_add_byte_offset", workspace, offset)
+        size += -(-nbytes // _WORKSPACE_ALIGN) * _WORKSPACE_ALIGN
+        return tirx.DeclBuffer(allocation.buffer, data=pointer)
+
+    return structural_map(body, [(tirx.AllocBuffer, place)]), size
+
+
+def _buffer_bytes(buffer: Any) -> int:
+    dtype = tvm_ffi.dtype(str(buffer.ty.dtype))
+    element = (int(dtype.bits) * int(dtype.lanes) + 7) // 8
+    return math.prod(int(extent) for extent in buffer.ty.shape) * element

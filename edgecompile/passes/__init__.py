@@ -1,0 +1,1 @@
+"""Graph passes: each file is one rewrite of the ONNX graph, proven against the graph before it."""

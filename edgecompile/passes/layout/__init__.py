@@ -1,0 +1,1 @@
+"""Where data lies in memory: which values are stored with permuted axes, chosen by a minimum cut."""

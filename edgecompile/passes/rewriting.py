@@ -1,0 +1,131 @@
+"""The frame of a peephole pass: try rules on every node, edit in place, leave nothing dead behind.
+
+A rule looks at one node, changes the graph around it if it wants to, and says whether it did. Rules use
+the edits below, which keep three things true: value names are unique, every new value has a static shape
+and a dtype, and a node without readers is gone at once, so that "the only reader" can be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from edgecompile.core.fused import declare_functions
+from edgecompile.core.model import Model
+from edgecompile.core.pipeline import PassResult
+from edgecompile.passes.edit import replace_value
+
+Rule = Callable[[ir.Node], bool]
+Attributes = Mapping[str, Any]
+
+
+def rewrite_nodes(model: Model, what: str, *rules: Rule) -> PassResult:
+    """Try `rules` in order on every node of the main graph, in topological order; the first that acts wins.
+
+    `what` completes the note "N ..." of the report, e.g. "Pad nodes merged into convolutions".
+    """
+    graph = model.graph.graph
+    count = 0
+    for node in list(graph):
+        if node.graph is graph and any(rule(node) for rule in rules):
+            count += 1
+    return finish(model, count, what)
+
+
+def finish(model: Model, count: int, what: str) -> PassResult:
+    """The result of a pass that made `count` changes: unused constants go, fused operators are declared."""
+    if not count:
+        return PassResult(model, False)
+    graph = model.graph.graph
+    unused = [name for name, value in graph.initializers.items() if not _needed(value)]
+    for name in unused:
+        del graph.initializers[name]
+    declare_functions(model.graph)
+    return PassResult(model, True, (f"{count} {what}",))
+
+
+def insert(
+    before: ir.Node,
+    op_type: str,
+    inputs: Sequence[ir.Value | None],
+    attributes: Attributes | None = None,
+    *,
+    shape: Sequence[int],
+    dtype: ir.DataType | None = None,
+    domain: str = "",
+) -> ir.Value:
+    """Add a node of one output in front of `before`; its result has `shape` and, by default, input 0's type."""
+    graph = graph_of(before)
+    dtype = dtype or (inputs[0].dtype if inputs and inputs[0] is not None else None)
+    assert dtype is not None
+    name = _unique_name(graph, f"{before.outputs[0].name}/{op_type}")
+    given = ir.convenience.convert_attributes(attributes or {})
+    node = ir.Node(domain, op_type, inputs, given, name=name)
+    result = node.outputs[0]
+    result.name, result.shape, result.type = name, ir.Shape(shape), ir.TensorType(dtype)
+    graph.insert_before(before, node)
+    return result
+
+
+def become(
+    node: ir.Node,
+    op_type: str,
+    inputs: Sequence[ir.Value | None],
+    attributes: Attributes | None = None,
+    domain: str = "",
+) -> None:
+    """Turn `node` into another operator in place; its name and outputs stay, unread producers go."""
+    old = [value for value in node.inputs if value is not None]
+    node.op_type, node.domain = op_type, domain
+    node.resize_inputs(len(inputs))
+    for position, value in enumerate(inputs):
+        node.replace_input_with(position, value)
+    node.attributes.clear()
+    for attribute in ir.convenience.convert_attributes(attributes or {}):
+        node.attributes.add(attribute)
+    for value in old:
+        sweep(value)
+
+
+def forward(node: ir.Node, value: ir.Value) -> None:
+    """Make all readers of the single result of `node` read `value`, and remove `node`."""
+    replace_value(node.outputs[0], value)
+    sweep(node.outputs[0])
+
+
+def sweep(value: ir.Value) -> None:
+    """Remove the producer of `value` when nobody reads any of its outputs, then likewise its inputs."""
+    pending = [value]
+    while pending:
+        node = pending.pop().producer()
+        if node is None or node.graph is None or any(_needed(output) for output in node.outputs):
+            continue
+        pending += [source for source in node.inputs if source is not None]
+        graph_of(node).remove(node, safe=True)
+
+
+def graph_of(node: ir.Node) -> ir.Graph:
+    """The graph that `node` is in; passes never meet a node outside of one."""
+    assert isinstance(node.graph, ir.Graph)
+    return node.graph
+
+
+def opset_of(node: ir.Node) -> int:
+    """The version of ONNX's own operators where `node` is."""
+    return graph_of(node).opset_imports[""]
+
+
+def _needed(value: ir.Value) -> bool:
+    return value.is_graph_output() or value.is_graph_input() or bool(value.uses())
+
+
+def _unique_name(graph: ir.Graph, hint: str) -> str:
+    taken = {value.name for node in graph for value in node.outputs}
+    taken.update(graph.initializers, (value.name for value in graph.inputs))
+    name, index = hint, 1
+    while name in taken:
+        index += 1
+        name = f"{hint}_{index}"
+    return name

@@ -1,0 +1,76 @@
+"""Builds the runner: an executable around a compiled network, to run it on a device or an emulator."""
+
+from __future__ import annotations
+
+import string
+import tempfile
+from pathlib import Path
+
+from edgecompile.core.artifact import Artifact
+from edgecompile.core.target import Emulator, Target
+from edgecompile.errors import Problem, UsageError
+from edgecompile.toolchain.base import Toolchain
+
+_RUNNER = Path(__file__).parent / "runner"
+_VECTORS_BYTES = 0x400
+_STACK_BYTES = 0x10000
+
+
+def build_runner(
+    artifact: Artifact, target: Target, toolchain: Toolchain, output_path: Path, trace: bool = False
+) -> Path:
+    """Link an artifact with the runner into the executable `output_path`, and return that.
+
+    The library is taken as it is, entry point included; with `trace` the entry is compiled again, to report
+    every step's tensors. `toolchain` has to be able to link executables (`find_toolchain(target,
+    executable=True)`). The executable speaks the protocol described in runner/runner.c. Raises UsageError
+    (EC2020) for firmware of a target without memories, BudgetError when it is larger than the emulated board,
+    and MissingToolError and InternalError as Toolchain does.
+    """
+    name = artifact.manifest.name
+    entry = artifact.path / "src" / f"{name}.c"
+    inputs = artifact.sources() if artifact.manifest.emit == "c" else [entry] if trace else []
+    inputs += [_RUNNER / "runner.c", *(_RUNNER / file for file in _platform_files(target))]
+    inputs += [artifact.library] if artifact.manifest.emit == "lib" else []
+    flags = ["-O3", "-I", str(artifact.path / "include"), "-I", str(_RUNNER), *_definitions(artifact)]
+    flags += ["-DEDGECOMPILE_TRACE"] if trace else []
+    if not target.toolchain.firmware:
+        return toolchain.link(inputs, flags, output_path)
+    if target.emulator is None:
+        what, fix = "firmware without a memory map", "add an [emulator] table to the target file"
+        raise UsageError(Problem("EC2020", what, target.name, "", fix))
+    with tempfile.TemporaryDirectory(prefix="edgecompile-") as folder:
+        script = Path(folder) / "firmware.ld"
+        script.write_text(_linker_script(target.emulator), encoding="utf-8")
+        return toolchain.link(inputs, [*flags, "-T", str(script)], output_path)
+
+
+def _platform_files(target: Target) -> tuple[str, ...]:
+    if target.toolchain.firmware:
+        return ("platform_semihosting.c", "startup_cortex_m.c")
+    return ("platform_posix.c",)
+
+
+def _definitions(artifact: Artifact) -> list[str]:
+    manifest = artifact.manifest
+    io_bytes = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
+    return [
+        f'-DNETWORK_HEADER="{manifest.name}.h"',
+        f"-DNETWORK_RUN={manifest.entry}",
+        f"-DNETWORK_UPPER={manifest.name.upper()}",
+        f"-DNETWORK_IO_BYTES={io_bytes}",
+    ]
+
+
+def _linker_script(board: Emulator) -> str:
+    """The memories of an emulated board. The vector table is at 0, where a Cortex-M looks for it at reset."""
+    template = string.Template((_RUNNER / "firmware.ld").read_text(encoding="utf-8"))
+    flash_origin = max(board.flash_origin, _VECTORS_BYTES)
+    return template.substitute(
+        vectors_bytes=_VECTORS_BYTES,
+        flash_origin=hex(flash_origin),
+        flash_bytes=board.flash_bytes - (flash_origin - board.flash_origin),
+        ram_origin=hex(board.ram_origin),
+        ram_bytes=board.ram_bytes,
+        stack_bytes=_STACK_BYTES,
+    )
