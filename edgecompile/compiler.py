@@ -118,7 +118,9 @@ def build_artifact(
     from edgecompile.golden import write_golden
 
     imported = Model.from_bytes(data, provenance, notes)
-    model, records = optimize(imported, options.target, prove=options.prove, dump_dir=options.dump_passes)
+    # Passes change their graph in place; the golden outputs must come from the untouched one.
+    copy = imported.copy()
+    model, records = optimize(copy, options.target, prove=options.prove, dump_dir=options.dump_passes)
     emit = options.emit or options.target.codegen.route
     build = compile_for_cpu(model, name, options.target, emit, folder)
     (folder / "model.onnx").write_bytes(model.to_bytes())

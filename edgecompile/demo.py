@@ -15,10 +15,13 @@ import numpy as np
 
 from edgecompile.bench import bench_artifact
 from edgecompile.compiler import CompileOptions, compile_model
+from edgecompile.core.pipeline import Pipeline
 from edgecompile.core.target import find_target
 from edgecompile.errors import EdgeCompileError, MissingToolError, Problem
 from edgecompile.execute import CompiledNetwork
-from edgecompile.frontend.load import import_model
+from edgecompile.frontend.load import import_through
+from edgecompile.frontend.options import ImportOptions
+from edgecompile.passes.fold_constants import FoldConstants
 from edgecompile.verify import verify_artifact
 
 if TYPE_CHECKING:
@@ -65,7 +68,10 @@ def _rows(folder: Path, progress: Progress) -> Iterator[DemoRow]:
     folder.mkdir(parents=True, exist_ok=True)
     network = folder / "digits.onnx"
     progress("training a small network on handwritten digits")
-    network.write_bytes(import_model(f"{__name__}:trained_network").to_bytes())
+    # An ONNX file states the shapes of its outputs; folding constants infers them.
+    pipeline = Pipeline((FoldConstants(),))
+    model, _ = import_through(f"{__name__}:trained_network", ImportOptions(), pipeline)
+    network.write_bytes(model.to_bytes())
     _, pictures, _, digits = _data()
     for target in TARGETS:
         progress(f"compiling for {target} and executing {len(digits)} pictures")

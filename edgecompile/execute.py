@@ -15,8 +15,8 @@ from edgecompile.core.target import find_target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.devices.open import open_device
 from edgecompile.errors import InputError, Problem
-from edgecompile.toolchain.find import find_toolchain
 from edgecompile.toolchain.build import build_runner
+from edgecompile.toolchain.find import find_toolchain
 
 Array = np.ndarray[Any, Any]
 

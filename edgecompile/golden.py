@@ -31,7 +31,7 @@ def write_golden(model: Model, source: Path | None, samples: int, path: Path) ->
         batches = [[sample[name] for name in names] for sample in noise]
     results = [run_model(model, dict(zip(names, sample, strict=True))) for sample in batches]
     arrays = {f"in_{k}": np.stack([sample[k] for sample in batches]) for k in range(len(model.inputs))}
-    arrays |= {f"out_{k}": np.stack([sample[k] for sample in results]) for k in range(len(model.outputs))}
+    arrays |= {f"out_{k}": np.stack([sample[k] for sample in results]) for k in range(len(results[0]))}
     path.write_bytes(npz_bytes(arrays))
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from edgecompile.core.artifact import Artifact, Verification
+from edgecompile.core.artifact import Artifact, Level, Verification
 from edgecompile.core.isolate import run_isolated
 from edgecompile.errors import Problem, VerificationError
 from edgecompile.execute import Array, CompiledNetwork, load_golden, unpack
@@ -76,7 +77,8 @@ def verify_artifact(
     worst = max(check.max_error for check in checks)
     passed = worst <= tolerance
     kind = network.device
-    verification = Verification(kind.level, kind.name, worst, tolerance, samples, passed)
+    level = cast(Level, kind.level)
+    verification = Verification(level, kind.name, worst, tolerance, samples, passed)
     artifact.record_verification(verification)
     if not passed:
         raise VerificationError(*_problems(checks, layers, tolerance, kind.name, per_layer))

@@ -29,10 +29,16 @@ def undefined_symbols(path: Path) -> frozenset[str]:
 
 
 def writable_bytes(path: Path) -> int:
-    """Bytes of variables (.data and .bss) in an ELF object."""
+    """Bytes of variables (.data and .bss) in an ELF object.
+
+    Constants that hold addresses are not counted: in position-independent code they lie in .data.rel.ro, which
+    is written once by the loader and read-only from then on.
+    """
     with path.open("rb") as stream:
         return sum(
             int(section["sh_size"])
             for section in ELFFile(stream).iter_sections()
-            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_flags"] & SH_FLAGS.SHF_WRITE
+            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC
+            and section["sh_flags"] & SH_FLAGS.SHF_WRITE
+            and not section.name.startswith(".data.rel.ro")
         )

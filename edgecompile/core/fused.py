@@ -68,8 +68,6 @@ NHWC: tuple[str, ...] = (
     "GlobalMaxPool",
     "GlobalLpPool",
     "Resize",
-    "DepthToSpace",
-    "SpaceToDepth",
     "InstanceNormalization",
     "GroupNormalization",
     "LRN",
@@ -98,11 +96,6 @@ class FusedOp:
     @property
     def name(self) -> str:
         return self.base + ("Nhwc" if self.layout == "nhwc" else "") + self.activation
-
-    @property
-    def domain(self) -> str:
-        """The domain of a node of this kind: ONNX's own when nothing is fused and ONNX has the operator."""
-        return "" if self.name == self.base and self.base != "Swish" else DOMAIN
 
     @staticmethod
     def parse(name: str) -> FusedOp:
@@ -227,7 +220,10 @@ class _Body:
         import onnx_ir as ir
 
         schema = onnx.defs.get_schema(op_type, self.opset)
-        kinds = {name: ir.AttributeType[attr.type.name] for name, attr in schema.attributes.items()}
+        kinds = {
+            name: ir.AttributeType[attr.type.name]  # type: ignore[attr-defined]
+            for name, attr in schema.attributes.items()
+        }
         return tuple(self._parameter(name, prefix + name, kinds[name]) for name in sorted(kinds))
 
     def _parameter(self, name: str, parameter: str, kind: ir.AttributeType) -> ir.Attr:

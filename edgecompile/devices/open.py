@@ -40,9 +40,9 @@ _OPENERS: dict[str, Opener] = {
 def open_device(spec: str | None, target: Target) -> Device:
     """The device that `spec` names for programs of `target`; None is the target's usual device.
 
-    A name is one of KINDS or a plug-in's: an entry point of the group "edgecompile.devices" whose object is
-    called with the text after "name:" or "name://" and the target. Nothing is contacted before the device is
-    entered. Raises UsageError (EC2026) for an unknown name; broken plug-ins are only warned about.
+    A name is one of `device_kinds()`. A plug-in is an entry point of the group "edgecompile.devices" whose
+    object is called with the text after "name:" or "name://" and the target. Nothing is contacted before the
+    device is entered. Raises UsageError (EC2026) for an unknown name; broken plug-ins are only warned about.
     """
     kind, _, address = (spec or target.device).partition(":")
     opener = _OPENERS.get(kind) or _plugin_openers().get(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,8 +55,10 @@ class QemuDevice:
 
     def health(self) -> str:
         emulator = self._emulator()
-        version = run_program([self._program(), "--version"]).stdout.splitlines()[0]
-        return f"{version}, {emulator.machine or emulator.cpu}"
+        text = run_program([self._program(), "--version"]).stdout
+        version = re.search(r"version (\S+)", text)
+        number = version.group(1) if version else "of unknown version"
+        return f"{emulator.program} {number}, {emulator.machine or emulator.cpu}"
 
     def _emulator(self) -> Emulator:
         if self.target.emulator is None:

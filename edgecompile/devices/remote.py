@@ -153,10 +153,10 @@ class RemoteDevice:
             if request is not None:
                 raise
             raise self._lost(str(error)) from None
-        output, found, status = finished.stdout.replace("\r\n", "\n").rpartition(_STATUS)
-        if not found or not status.strip().isdigit():
+        status = re.search(rf"^{_STATUS}(\d+)\r?$", finished.stdout, re.MULTILINE)
+        if status is None:
             raise self._lost(finished.last_words)
-        return Finished(int(status), output, finished.stderr)
+        return Finished(int(status.group(1)), finished.stdout[: status.start()], finished.stderr)
 
     def _copy(self, command: Sequence[str]) -> None:
         try:

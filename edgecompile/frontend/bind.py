@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -50,17 +51,30 @@ def _bind_constants(graph: ir.Graph, options: ImportOptions) -> None:
     values = {value.name: value for value in (*graph.inputs, *graph.initializers.values())}
     for name, array in options.constants.items():
         value = values[name]
-        wanted = value.dtype.numpy() if value.dtype is not None else array.dtype
-        shape = value.shape
-        fits = shape is None or _fits(_dims(shape), array.shape)
-        if array.dtype != wanted or not fits:
-            why = f"the file says {value.dtype} {shape}, the value is {array.dtype} {array.shape}"
+        fitting = _as_declared(array, value)
+        if fitting is None:
+            why = f"the file says {value.dtype} {value.shape}, the value is {array.dtype} {array.shape}"
             raise UsageError(Problem("EC2112", f"the value for input '{name}' does not fit", name, why))
-        value.const_value = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
-        value.shape, value.dtype = ir.Shape(array.shape), value.const_value.dtype
+        value.const_value = ir.tensor(fitting, name=name)
+        value.shape, value.dtype = ir.Shape(fitting.shape), value.const_value.dtype
         if value in graph.inputs:
             graph.inputs.remove(value)
         graph.initializers[name] = value
+
+
+def _as_declared(array: np.ndarray[Any, Any], value: ir.Value) -> np.ndarray[Any, Any] | None:
+    """`array` in the type and shape that the file declares, or None when it does not fit.
+
+    The element type may differ when no element changes, and a scalar fits where one element is wanted.
+    """
+    dims = _dims(value.shape) if value.shape is not None else array.shape
+    if array.ndim == 0 and all(dim == 1 or not isinstance(dim, int) for dim in dims):
+        array = array.reshape((1,) * len(dims))
+    wanted = value.dtype.numpy() if value.dtype is not None else array.dtype
+    with np.errstate(invalid="ignore"):
+        fitting = np.array(array, dtype=wanted)
+    same = array.dtype == wanted or np.array_equal(fitting, array)
+    return fitting if same and _fits(dims, array.shape) else None
 
 
 def _check_types(graph: ir.Graph) -> None:

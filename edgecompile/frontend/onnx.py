@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -17,12 +18,13 @@ from onnx.external_data_helper import load_external_data_for_model, uses_externa
 from onnx_ir.passes import common
 
 from edgecompile.core.model import Model, Provenance
-from edgecompile.errors import InputError, Problem, UnsupportedError
+from edgecompile.core.names import fix_names
+from edgecompile.errors import EdgeCompileError, InputError, Problem, UnsupportedError
 from edgecompile.frontend.bind import bind_inputs
 from edgecompile.frontend.limits import read_model_file
 from edgecompile.frontend.operators import check_operators, check_versions, default_opset, normalize_domains
 from edgecompile.frontend.options import ImportOptions
-from edgecompile.frontend.structure import all_nodes, check_structure
+from edgecompile.frontend.structure import all_nodes, check_structure, check_text
 from edgecompile.frontend.weights import check_sizes, check_weights
 
 _EXPORT_AGAIN = "copy or export it again"
@@ -40,7 +42,17 @@ def load_onnx(path: str | Path, options: ImportOptions | None = None) -> Model:
     path = Path(path)
     data = read_model_file(path)
     message = _parse(data, path)
-    digest = hashlib.sha256(data)
+    try:
+        model = _check_and_convert(message, path, hashlib.sha256(data))
+    except (EdgeCompileError, MemoryError):
+        raise
+    except Exception as error:  # what onnx and onnx_ir raise on content that no exporter writes
+        raise InputError(_damaged(error, path)) from None
+    return finish_import(model, options or ImportOptions())
+
+
+def _check_and_convert(message: onnx.ModelProto, path: Path, digest: Any) -> Model:
+    check_text(message)
     normalize_domains(message)
     check_versions(message)
     _refuse_sparse(message)
@@ -51,27 +63,27 @@ def load_onnx(path: str | Path, options: ImportOptions | None = None) -> Model:
     check_operators(message)
     _run_checker(message)
     provenance = Provenance(path.name, digest.hexdigest(), default_opset(message) or 0, message.producer_name)
-    graph = ir.from_proto(message)
-    return finish_import(Model(graph, provenance, notes), options or ImportOptions())
+    return Model(ir.from_proto(message), provenance, notes)
+
+
+def _damaged(error: BaseException, path: Path) -> Problem:
+    """EC3108, with the innermost cause of `error`."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    why = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    return Problem("EC3108", f"'{path}' holds something that onnx cannot read", "", why, _EXPORT_AGAIN)
 
 
 def finish_import(model: Model, options: ImportOptions) -> Model:
     """What all frontends do last: bind the inputs, name the nodes, drop what must not be trusted or kept."""
     notes = bind_inputs(model.graph, options)
     common.ClearMetadataAndDocStringPass()(model.graph)
+    model.graph.metadata_props.clear()
+    model.graph.doc_string = None
     common.OutputFixPass()(model.graph)
-    name_nodes(model.graph)
+    fix_names(model.graph)
     forget_shapes(model.graph)
     return model.with_notes(*notes)
-
-
-def name_nodes(model: ir.Model) -> None:
-    """Give every node a unique, readable name: its own, else operator and position ("Conv_12")."""
-    holders: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
-    for holder in holders:
-        for position, node in enumerate(holder.all_nodes()):
-            node.name = node.name or f"{node.op_type}_{position}"
-    common.NameFixPass()(model)
 
 
 def forget_shapes(model: ir.Model) -> None:

@@ -100,7 +100,7 @@ def _why_unknown(node: onnx.NodeProto, opsets: Mapping[str, int]) -> str:
         return f"the file does not import domain '{node.domain or 'ai.onnx'}'"
     if defs.has(node.op_type, version, node.domain):
         if defs.get_schema(node.op_type, version, node.domain).deprecated:
-            return f"ONNX removed it before opset {version}"
+            return f"ONNX deprecates it at opset {version}"
         return ""
     if defs.has(node.op_type, node.domain):
         since = min(s.since_version for s in defs.get_all_schemas_with_history() if _same(s, node))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import onnx
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from edgecompile.errors import InputError, Problem
 from edgecompile.frontend.limits import MAX_GRAPH_DEPTH, MAX_NODES
@@ -37,6 +38,20 @@ def check_structure(model: onnx.ModelProto) -> tuple[str, ...]:
     if checker.problems:
         raise InputError(*checker.problems[:_MOST_PROBLEMS])
     return tuple(checker.notes)
+
+
+def check_text(message: Message) -> None:
+    """Raise InputError (EC3109) when a name or text anywhere in `message` is not UTF-8."""
+    for field_, value in message.ListFields():
+        if field_.type == field_.TYPE_STRING:
+            texts = [value] if isinstance(value, str | bytes) else value
+            bad = next((text for text in texts if isinstance(text, bytes)), None)
+            if bad is not None:
+                why = f"{bad!r} in field '{field_.name}'"
+                raise InputError(Problem("EC3109", "the file holds text that is not UTF-8", "", why))
+        elif field_.type == field_.TYPE_MESSAGE:
+            for child in [value] if isinstance(value, Message) else value:
+                check_text(child)
 
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -85,6 +100,8 @@ class _Checker:
         inputs, outputs = [v.name for v in graph.input], [v.name for v in graph.output]
         weights = [tensor.name for tensor in graph.initializer] + sparse
         self.check_scope(_Scope(graph.node, inputs, weights, outputs, graph.name), outer, depth)
+        if depth and not self.problems:
+            _copy_captured_outputs(graph)
 
     def check_scope(self, scope: _Scope, outer: frozenset[str], depth: int) -> None:
         if depth > MAX_GRAPH_DEPTH:
@@ -134,6 +151,17 @@ class _Checker:
             for target, node in zip(scope.nodes, nodes, strict=True):
                 target.CopyFrom(node)
             self.notes.append(f"the nodes of graph '{scope.name}' were not in topological order; sorted")
+
+
+def _copy_captured_outputs(graph: onnx.GraphProto) -> None:
+    """A body may return a tensor of the graph around it: an Identity makes every output its own."""
+    own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    own |= {name for node in graph.node for name in node.output}
+    for value in graph.output:
+        if value.name not in own:
+            copy = f"{value.name}/{graph.name}"
+            graph.node.add(op_type="Identity", input=[value.name], output=[copy])
+            value.name = copy
 
 
 def _reads(node: onnx.NodeProto) -> set[str]:

@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def _export_callable(source: str) -> tuple[Any, tuple[str, ...]]:
         with torch.no_grad():
             return torch.export.export(module, args, kwargs), notes
     except Exception as error:
-        where = _user_frame(error, source) or source
+        where = _user_frame(error) or source
         fix = "torch.export.export(module, inputs) must succeed; see its documentation on limits"
         problem = Problem("EC4131", f"torch cannot export '{source}'", where, _first_line(error), fix)
         raise UnsupportedError(problem) from None
@@ -129,7 +130,7 @@ def _call(source: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     except InputError:
         raise
     except Exception as error:
-        where = _user_frame(error, source) or source
+        where = _user_frame(error) or source
         why = f"{type(error).__name__}: {_first_line(error)}"
         raise InputError(Problem("EC3152", f"'{source}' raised an exception", where, why)) from None
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module)):
@@ -150,15 +151,25 @@ def _to_onnx(program: Any) -> ir.Model:
     try:
         exported = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        why, fix = _first_line(cause), "replace the operation that the message names"
-        problem = Problem("EC4132", "the network has no ONNX form", _user_frame(cause, "") or "", why, fix)
-        raise UnsupportedError(problem) from None
+        chain: list[BaseException] = [error]
+        while chain[-1].__cause__ is not None:
+            chain.append(chain[-1].__cause__)
+        why, fix = _first_line(chain[-1]), "replace the operation that the message names"
+        where = _failing_line(program, " ".join(map(str, chain)))
+        raise UnsupportedError(Problem("EC4132", "the network has no ONNX form", where, why, fix)) from None
     assert exported is not None
     model: ir.Model = exported.model
     return model
+
+
+def _failing_line(program: Any, text: str) -> str:
+    """The user's line behind the node that torch's message names ("translating node %sort : …"), else ""."""
+    named = re.search(r"translating node %(\w+)", text)
+    # The exporter decomposes operations first; the node that it names exists only afterwards.
+    for node in program.run_decompositions().graph.nodes if named else ():
+        if named and node.name == named[1]:
+            return _innermost_user_line(node.meta.get("stack_trace") or "") or ""
+    return ""
 
 
 def _first_line(error: BaseException) -> str:
@@ -166,7 +177,7 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _user_frame(error: BaseException, source: str) -> str | None:
+def _user_frame(error: BaseException) -> str | None:
     """ "file.py:12" of the innermost frame outside installed packages and this one."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
     return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else None
@@ -174,12 +185,15 @@ def _user_frame(error: BaseException, source: str) -> str | None:
 
 def _is_library(filename: str) -> bool:
     own = str(Path(__file__).resolve().parents[1])
-    return "site-packages" in filename or filename.startswith(("<", sys.base_prefix, own))
+    return "site-packages" in filename or filename.startswith(("<", sysconfig.get_path("stdlib"), own))
 
 
 def _source_line(node: ir.Node) -> str | None:
     """ "file.py:12": where the user's code called what became `node`."""
-    stack = node.metadata_props.get("pkg.torch.onnx.stack_trace", "")
+    return _innermost_user_line(node.metadata_props.get("pkg.torch.onnx.stack_trace", ""))
+
+
+def _innermost_user_line(stack: str) -> str | None:
     frames = [m for m in _FRAME.finditer(stack) if not _is_library(m["file"])]
     return f"{os.path.basename(frames[-1]['file'])}:{frames[-1]['line']}" if frames else None
 

@@ -143,3 +143,20 @@ def add_bias(result: Tensor, bias: Tensor | None, layout: Layout, dtype: str) ->
         return cast(result(*index) + cast(bias(layout.split(index)[2]), element_type(result)), dtype)
 
     return te.compute(result.shape, added, name="bias")
+
+
+def flatten(index: Sequence[Expr], extents: Sequence[int]) -> Expr:
+    """Row-major position of `index` in a box of `extents`."""
+    flat = index[0]
+    for at, extent in zip(index[1:], extents[1:], strict=True):
+        flat = flat * extent + at
+    return flat
+
+
+def unflatten(flat: Expr, extents: Sequence[int]) -> list[Expr]:
+    """The index at row-major position `flat`."""
+    index: list[Expr] = []
+    for extent in reversed(extents[1:]):
+        index.insert(0, tirx.indexmod(flat, extent))
+        flat = tirx.indexdiv(flat, extent)
+    return [flat, *index]

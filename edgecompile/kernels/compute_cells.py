@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgecompile.kernels import math
-from edgecompile.kernels.compute_recurrent import Step, Term, multiply
+from edgecompile.kernels.compute_recurrent import Step
+from edgecompile.kernels.loops import Buffer, Row, Term, multiply
 from edgecompile.kernels.math import Expr, const, dtype_of, let, select
 
 Activation = Callable[[Expr], Expr]
@@ -25,27 +26,33 @@ class LstmCell:
 
     def emit(self, step: Step) -> None:
         """c = f c + i g, h = o act(c); with peepholes the gates see the cell state."""
-        units = step.row.extent
-        multiply(step.gates, 0, range(4 * units), step.bias, [step.data, step.recurrence])
+        units, gates, cell = step.row.extent, step.gates, step.cell
+        multiply(gates, 0, range(4 * units), step.bias, [step.data, step.recurrence])
+        peephole = step.peephole
+        if peephole is None:
+            self._activate(gates, 0, 3 * units)
+        else:
+            for gate in (0, 2):
+                _add_product(step, gate, peephole)
+                self._activate(gates, gate * units, units)
 
-        def gate(index: int, unit: Expr, peephole: int, cell: Expr) -> Expr:
-            value = step.gates[index * units + unit]
-            if step.peephole is not None:
-                value = value + step.peephole(peephole * units + unit) * cell
-            return self.gate(_clipped(value, self.clip))
+        def update_cell(unit: Expr, _: Expr) -> None:
+            keep = const(1, step.dtype) - gates[unit] if self.input_forget else gates[2 * units + unit]
+            candidate = self.candidate(_clipped(gates[3 * units + unit], self.clip))
+            cell[unit] = keep * cell[unit] + gates[unit] * candidate
 
-        def update(unit: Expr, _: Expr) -> None:
-            cell = step.cell[unit]
-            candidate = self.candidate(_clipped(step.gates[3 * units + unit], self.clip))
+        step.row.each(update_cell)
+        if peephole is not None:
+            _add_product(step, 1, peephole)
+            self._activate(gates, units, units)
 
-            def next_cell(enter: Expr) -> Expr:
-                keep = const(1, step.dtype) - enter if self.input_forget else gate(2, unit, 2, cell)
-                return keep * cell + enter * candidate
+        def update_hidden(unit: Expr, _: Expr) -> None:
+            step.hidden[unit] = gates[units + unit] * self.output(cell[unit])
 
-            step.cell[unit] = let(gate(0, unit, 0, cell), next_cell)
-            step.hidden[unit] = gate(1, unit, 1, step.cell[unit]) * self.output(step.cell[unit])
+        step.row.each(update_hidden)
 
-        step.row.each(update)
+    def _activate(self, gates: Buffer, start: int, count: int) -> None:
+        _activate(gates, start, count, self.gate, self.clip)
 
 
 @dataclass(frozen=True)
@@ -63,36 +70,26 @@ class GruCell:
 
     def emit(self, step: Step) -> None:
         """h = (1 - z) n + z h, where the reset gate scales the state before or after its product."""
-        units = step.row.extent
-        multiply(step.gates, 0, range(2 * units), step.bias, [step.data, step.recurrence])
+        units, gates, hidden = step.row.extent, step.gates, step.hidden
+        multiply(gates, 0, range(2 * units), step.bias, [step.data, step.recurrence])
+        _activate(gates, 0, 2 * units, self.gate, self.clip)
         last = range(2 * units, 3 * units)
         if self.linear_before_reset:
-            multiply(step.gates, 2 * units, last, step.bias, [step.data])
-            multiply(
-                step.gates, 3 * units, last, lambda j: step.recurrent_bias(j - 2 * units), [step.recurrence]
-            )
+            multiply(gates, 2 * units, last, step.bias, [step.data])
+            multiply(gates, 3 * units, last, lambda j: step.recurrent_bias(j - 2 * units), [step.recurrence])
         else:
-            step.row.each(lambda unit, _: self._reset_state(step, unit))
-            scaled = Term(units, lambda k: step.gates[units + k], step.recurrence.matrix)
-            multiply(step.gates, 2 * units, last, step.bias, [step.data, scaled])
+            step.row.each(lambda unit, _: _assign(gates, units + unit, gates[units + unit] * hidden[unit]))
+            scaled = Term(units, lambda k: gates[units + k], step.recurrence.matrix)
+            multiply(gates, 2 * units, last, step.bias, [step.data, scaled])
 
         def update(unit: Expr, _: Expr) -> None:
-            value = step.gates[2 * units + unit]
+            value = gates[2 * units + unit]
             if self.linear_before_reset:
-                value = value + self._gate(step, units + unit) * step.gates[3 * units + unit]
+                value = value + gates[units + unit] * gates[3 * units + unit]
             new = self.candidate(_clipped(value, self.clip))
-            old = step.hidden[unit]
-            one = const(1, step.dtype)
-            step.hidden[unit] = let(self._gate(step, unit), lambda z: (one - z) * new + z * old)
+            hidden[unit] = (const(1, step.dtype) - gates[unit]) * new + gates[unit] * hidden[unit]
 
         step.row.each(update)
-
-    def _gate(self, step: Step, position: Expr) -> Expr:
-        return self.gate(_clipped(step.gates[position], self.clip))
-
-    def _reset_state(self, step: Step, unit: Expr) -> None:
-        position = step.row.extent + unit
-        step.gates[position] = self._gate(step, position) * step.hidden[unit]
 
 
 @dataclass(frozen=True)
@@ -111,6 +108,29 @@ class RnnCell:
             step.hidden[unit] = self.activation(_clipped(step.gates[unit], self.clip))
 
         step.row.each(update)
+
+
+def _activate(gates: Buffer, start: int, count: int, function: Activation, clip: float | None) -> None:
+    """Apply `function` to `count` gates in place."""
+
+    def apply(unit: Expr, _: Expr) -> None:
+        gates[start + unit] = function(_clipped(gates[start + unit], clip))
+
+    Row(count, vector=True).each(apply)
+
+
+def _add_product(step: Step, gate: int, peephole: Callable[[Expr], Expr]) -> None:
+    """Add the cell state, seen through the peephole weights, to a gate."""
+    start = gate * step.row.extent
+
+    def add(unit: Expr, _: Expr) -> None:
+        step.gates[start + unit] = step.gates[start + unit] + peephole(start + unit) * step.cell[unit]
+
+    step.row.each(add)
+
+
+def _assign(buffer: Buffer, index: Expr, value: Expr) -> None:
+    buffer[index] = value
 
 
 def _clipped(value: Expr, limit: float | None) -> Expr:

@@ -19,6 +19,7 @@ from edgecompile.kernels.compute import (
     Window,
     accumulator,
     element_type,
+    flatten,
     padded_reader,
     reduce_axes,
     shape_of,
@@ -119,6 +120,35 @@ def conv_transpose(
         return te.sum(product, axis=[*steps, within])
 
     return te.compute(tuple(shape), element, name="conv_transpose")
+
+
+def col2im(blocks: Tensor, window: Window, shape: Sequence[int]) -> Tensor:
+    """Sum overlapping blocks [N, C * taps, L] into [N, C, *S]: the gather form of the sum over blocks."""
+    extents = [int(extent) for extent in shape[2:]]
+    counts = [
+        (e + p + q - (k - 1) * d - 1) // s + 1
+        for e, p, q, k, d, s in zip(
+            extents, window.pads, window.ends, window.kernel, window.dilations, window.strides, strict=True
+        )
+    ]
+    taps = reduce_axes(window.kernel, "k")
+    dtype = element_type(blocks)
+
+    def element(*index: Expr) -> Expr:
+        distance = [
+            at + pad - tap * dilation
+            for at, pad, tap, dilation in zip(index[2:], window.pads, taps, window.dilations, strict=True)
+        ]
+        place = [tirx.indexdiv(d, stride) for d, stride in zip(distance, window.strides, strict=True)]
+        reached = [
+            tirx.all(d >= 0, tirx.indexmod(d, stride) == 0, at < count)
+            for d, stride, at, count in zip(distance, window.strides, place, counts, strict=True)
+        ]
+        row = flatten([index[1], *taps], [int(shape[1]), *window.kernel])
+        value = blocks(index[0], row, flatten(place, counts))
+        return te.sum(tirx.if_then_else(tirx.all(*reached), value, tirx.const(0, dtype)), axis=taps)
+
+    return te.compute(tuple(shape), element, name="col2im")
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from edgecompile.kernels.compute import (
     Window,
     accumulator,
     element_type,
+    flatten,
     lowest_value,
     padded_reader,
     reduce_axes,
     shape_of,
+    unflatten,
 )
 from edgecompile.kernels.math import Expr, cast, dtype_of
 
@@ -58,7 +60,7 @@ def max_pool_indices(
         at = window.position(position, taps)
         inside = [tirx.all(a >= 0, a < e) for a, e in zip(at, extents, strict=True)]
         found = tirx.all(*inside, read(batch, at, channel) == greatest(*index))
-        return te.min(tirx.if_then_else(found, _flatten(at, extents), none), axis=taps)
+        return te.min(tirx.if_then_else(found, flatten(at, extents), none), axis=taps)
 
     place = te.compute(greatest.shape, first, name="first")
 
@@ -66,7 +68,7 @@ def max_pool_indices(
         batch, _, channel = layout.split(index)
         within = place(*index)
         if column_major:
-            within = _flatten(_unflatten(within, extents)[::-1], extents[::-1])
+            within = flatten(unflatten(within, extents)[::-1], extents[::-1])
         return cast(batch * channels + channel, "int64") * plane + cast(within, "int64")
 
     return te.compute(greatest.shape, flat, name="indices")
@@ -183,20 +185,3 @@ def _root(value: Expr, p: int) -> Expr:
     if p == 1:
         return value
     return tirx.sqrt(value) if p == 2 else tirx.power(value, tirx.const(1.0 / p, dtype_of(value)))
-
-
-def _flatten(index: Sequence[Expr], extents: Sequence[int]) -> Expr:
-    """Row-major position of `index` in a box of `extents`."""
-    flat = index[0]
-    for at, extent in zip(index[1:], extents[1:], strict=True):
-        flat = flat * extent + at
-    return flat
-
-
-def _unflatten(flat: Expr, extents: Sequence[int]) -> list[Expr]:
-    """The index at row-major position `flat`."""
-    index: list[Expr] = []
-    for extent in reversed(extents[1:]):
-        index.insert(0, tirx.indexmod(flat, extent))
-        flat = tirx.indexdiv(flat, extent)
-    return [flat, *index]

@@ -13,13 +13,10 @@ from typing import Protocol
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, accumulator, element_type
-from edgecompile.kernels.loops import Buffer, Row, each, local, nest
+from edgecompile.kernels.loops import Buffer, Row, Term, each, local, nest
 from edgecompile.kernels.math import Expr, at_least, at_most, cast, const
 
 Activation = Callable[[Expr], Expr]
-
-# Accumulators of a matrix-vector product: four registers of eight lanes.
-_COLUMNS = 32
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,6 @@ class Operands:
     lengths: Tensor | None = None
     initial_hidden: Tensor | None = None
     initial_cell: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Term:
-    """One matrix-vector product: sum over k < extent of vector(k) * matrix(k, column)."""
-
-    extent: int
-    vector: Callable[[Expr], Expr]
-    matrix: Callable[[Expr, Expr], Expr]
 
 
 @dataclass(frozen=True)
@@ -216,32 +204,3 @@ class _Layer:
             y[self.sequences.output_index(at, direction, sample, unit)] = const(0, self.dtype)
 
         self.row.each(clear)
-
-
-def multiply(
-    target: Buffer, offset: int, columns: range, start: Callable[[Expr], Expr], terms: Sequence[Term]
-) -> None:
-    """target[offset + i] = start(column) + the products of `terms` for the i-th of `columns`.
-
-    A tile of columns at a time is accumulated in registers.
-    """
-    done = 0
-    for width in (_COLUMNS, 8, 1):
-        tiles = (len(columns) - done) // width
-        if tiles:
-            with T.serial(0, tiles) as tile:
-                _multiply_tile(target, offset + done + tile * width, columns.start + done + tile * width, width, start, terms)
-        done += tiles * width
-
-
-def _multiply_tile(
-    target: Buffer, at: Expr, column: Expr, width: int, start: Callable[[Expr], Expr], terms: Sequence[Term]
-) -> None:
-    sums = local(width, str(target.dtype))
-    with T.vectorized(0, width) as lane:
-        sums[lane] = start(column + lane)
-    for term in terms:
-        with T.serial(0, term.extent) as k, T.vectorized(0, width) as lane:
-            sums[lane] = sums[lane] + term.vector(k) * term.matrix(k, column + lane)
-    with T.vectorized(0, width) as lane:
-        target[at + lane] = sums[lane]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import te, tirx
@@ -18,6 +19,8 @@ from edgecompile.kernels.compute import Tensor, element_type
 from edgecompile.kernels.math import Expr
 
 LANES = 8
+# Accumulators of a matrix-vector product: four registers of eight lanes.
+_COLUMNS = 32
 
 # Buffers behave as nested arrays: buffer[i, j] is an element, and can be assigned to.
 Buffer = Any
@@ -73,7 +76,7 @@ def each(extents: Sequence[int]) -> Iterator[tuple[Expr, ...]]:
 
 def local(extent: int, dtype: str) -> Buffer:
     """A small array on the stack."""
-    return T.buffer_proxy(T.alloc_buffer((extent,), dtype, scope="local"))
+    return T.buffer_proxy(T.alloc_buffer((extent,), dtype))
 
 
 class Row:
@@ -118,3 +121,41 @@ class Row:
         with T.serial(1, self.lanes) as lane:
             partial[0] = combine(partial[0], partial[lane])
         return partial[0]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One matrix-vector product: sum over k < extent of vector(k) * matrix(k, column)."""
+
+    extent: int
+    vector: Callable[[Expr], Expr]
+    matrix: Callable[[Expr, Expr], Expr]
+
+
+def multiply(
+    target: Buffer, offset: int, columns: range, start: Callable[[Expr], Expr], terms: Sequence[Term]
+) -> None:
+    """target[offset + i] = start(column) + the products of `terms` for the i-th of `columns`.
+
+    A tile of columns at a time is accumulated in registers.
+    """
+    done = 0
+    for width in (_COLUMNS, 8, 1):
+        tiles = (len(columns) - done) // width
+        if tiles:
+            with T.serial(0, tiles) as tile:
+                _multiply_tile(target, offset + done + tile * width, columns.start + done + tile * width, width, start, terms)
+        done += tiles * width
+
+
+def _multiply_tile(
+    target: Buffer, at: Expr, column: Expr, width: int, start: Callable[[Expr], Expr], terms: Sequence[Term]
+) -> None:
+    sums = local(width, str(target.dtype))
+    with T.vectorized(0, width) as lane:
+        sums[lane] = start(column + lane)
+    for term in terms:
+        with T.serial(0, term.extent) as k, T.vectorized(0, width) as lane:
+            sums[lane] = sums[lane] + term.vector(k) * term.matrix(k, column + lane)
+    with T.vectorized(0, width) as lane:
+        target[at + lane] = sums[lane]

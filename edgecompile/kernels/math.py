@@ -280,6 +280,16 @@ def modulo(a: Expr, b: Expr) -> Expr:
     return let(b, lambda y: let(remainder(a, y), lambda r: adjusted(r, y)))
 
 
+def wrapped_index(index: Expr, extent: int) -> Expr:
+    """An index from the network's data as int32: negative counts from the end; clamped to stay in memory.
+
+    ONNX leaves indices outside of [-extent, extent) undefined.
+    """
+    at = cast(index, "int32")
+    positive = select(at < const(0, "int32"), at + const(extent, "int32"), at)
+    return tirx.max(tirx.min(positive, const(extent - 1, "int32")), const(0, "int32"))
+
+
 def truncated(value: Expr, dtype: str) -> Expr:
     """A float as integer `dtype`: rounded towards zero, out of range to the nearest, NaN to 0."""
     source, limits = dtype_of(value), np.iinfo(dtype)

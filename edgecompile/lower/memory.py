@@ -56,7 +56,7 @@ def _improve(order: list[Interval], bound: int) -> dict[str, int]:
     """Place buffers that end up on top earlier, until the bound is met or nothing helps."""
     shuffler = random.Random(0)
     best = _first_fit(order)
-    for _ in range(_SEARCH_BUDGET // max(1, len(order)) ** 2):
+    for _ in range(min(5000, _SEARCH_BUDGET // max(1, len(order)) ** 2)):
         height = _height(order, best)
         if height == bound:
             break

@@ -7,22 +7,49 @@ from collections.abc import Callable, Sequence
 from tvm import te, tirx
 
 from edgecompile.kernels.compute import shape_of
-from edgecompile.kernels.math import Expr, cast, const, select
+from edgecompile.kernels.math import Expr, cast, const, let, select
 from edgecompile.lower.registry import Builder, NodeView, Tensor
 
 
 def element(tensor: Tensor, index: Sequence[Expr]) -> Expr:
     """The element of `tensor` at `index` of a shape that it broadcasts to (numpy's rule)."""
     shape = shape_of(tensor)
+    value = _constant_of(tensor)
+    if value is not None:
+        return value
     tail = index[len(index) - len(shape) :]
     return tensor(*(0 if extent == 1 else at for extent, at in zip(shape, tail, strict=True)))
+
+
+def _constant_of(tensor: Tensor) -> Expr | None:
+    """The value of a tensor that is the same constant everywhere."""
+    body = tensor.op.body[0] if isinstance(tensor.op, te.ComputeOp) else None
+    return body if isinstance(body, tirx.IntImm | tirx.FloatImm) else None
 
 
 def pointwise(n: NodeView, function: Callable[..., Expr], *tensors: Tensor, output: int = 0) -> Tensor:
     """`function` of the broadcast elements of `tensors` (default: all inputs that are there)."""
     operands = tensors or tuple(tensor for tensor in n.inputs if tensor is not None)
     info = n.outputs[output]
-    return te.compute(info.shape, lambda *index: function(*(element(t, index) for t in operands)), name="y")
+
+    def compute(*index: Expr) -> Expr:
+        return _bound([element(t, index) for t in operands], operands, function)
+
+    return te.compute(info.shape, compute, name="y")
+
+
+def _bound(values: Sequence[Expr], tensors: Sequence[Tensor], function: Callable[..., Expr]) -> Expr:
+    """function(*values), where a value that will be inlined is bound: it is computed once in the kernel."""
+    for place, (value, tensor) in enumerate(zip(values, tensors, strict=True)):
+        if isinstance(tensor.op, te.ComputeOp) and not isinstance(value, tirx.IntImm | tirx.FloatImm):
+            rest = tensors[place + 1 :]
+            return let(
+                value,
+                lambda bound: _bound(
+                    values[place + 1 :], rest, lambda *others: function(*values[:place], bound, *others)
+                ),
+            )
+    return function(*values)
 
 
 def row(function: Callable[..., Expr]) -> Builder:
@@ -34,19 +61,10 @@ def row(function: Callable[..., Expr]) -> Builder:
     return build
 
 
-def wrapped_index(index: Expr, extent: int) -> Expr:
-    """An index from the network's data as int32: negative counts from the end; clamped to stay in memory.
-
-    ONNX leaves indices outside of [-extent, extent) undefined.
-    """
-    at = cast(index, "int32")
-    positive = select(at < const(0, "int32"), at + const(extent, "int32"), at)
-    return tirx.max(tirx.min(positive, const(extent - 1, "int32")), const(0, "int32"))
-
-
 def scalar(tensor: Tensor) -> Expr:
     """The only element of a tensor of one element, whatever its rank."""
-    return tensor(*(0 for _ in tensor.shape))
+    value = _constant_of(tensor)
+    return tensor(*(0 for _ in tensor.shape)) if value is None else value
 
 
 def normalized_axis(n: NodeView, axis: int, rank: int) -> int:

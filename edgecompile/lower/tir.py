@@ -17,6 +17,7 @@ from tvm.ir import PointerType, PrimType
 from tvm_ffi.structural import structural_map
 
 from edgecompile.lower.c_constants import exact_constants
+from edgecompile.lower.lets import lower_lets
 
 # Accumulator tiles stay on the stack (and then in registers); anything larger belongs to the memory plan.
 _STACK_BYTES = 1024
@@ -66,6 +67,7 @@ def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
         s.LowerMatchBuffer(),
         s.StmtSimplify(),
         s.LowerOpaqueBlock(),
+        lower_lets(),
         x.FlattenBuffer(),
         x.BF16ComputeLegalize(),
         x.NarrowDataType(32),

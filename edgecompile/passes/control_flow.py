@@ -38,10 +38,14 @@ def inline_known_branch(node: ir.Node) -> bool:
     return True
 
 
+def is_control_flow(node: ir.Node) -> bool:
+    """Whether `node` is an If, Loop or Scan of ONNX."""
+    return node.domain == "" and node.op_type in _HANDLERS
+
+
 def type_control_flow(node: ir.Node, walk: Walk) -> bool:
     """Walk the bodies of `node`, set the types of its outputs, and say whether a body changed."""
-    handler = {"If": _type_if, "Loop": _type_loop, "Scan": _type_scan}.get(node.op_type)
-    return handler(node, walk) if handler else False
+    return _HANDLERS[node.op_type](node, walk)
 
 
 def static_trip_count(node: ir.Node) -> int | None:
@@ -139,3 +143,10 @@ def _type_scan(node: ir.Node, walk: Walk) -> bool:
         if not _same_type(result, body.inputs[position]):
             output.shape = None
     return changed
+
+
+_HANDLERS: dict[str, Callable[[ir.Node, Walk], bool]] = {
+    "If": _type_if,
+    "Loop": _type_loop,
+    "Scan": _type_scan,
+}

@@ -36,12 +36,6 @@ def nbytes_of(value: ir.Value) -> int | None:
     return math.ceil(math.prod(shape) * value.dtype.bitwidth / 8)
 
 
-def has_subgraph(node: ir.Node) -> bool:
-    """Whether `node` holds graphs as attributes (If, Loop, Scan, SequenceMap)."""
-    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    return any(attribute.type in kinds for attribute in node.attributes.values())
-
-
 def add_initializer(graph: ir.Graph, name: str, array: Array, like: ir.Value | None = None) -> ir.Value:
     """Add a constant named `name` (made unique) to `graph`, with the element type of `like` if given."""
     dtype = like.dtype if like is not None else None

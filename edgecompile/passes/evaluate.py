@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from edgecompile.passes.edit import Array, constant_of, static_shape
 
 _IR_VERSION = 13
+_MAX_ELEMENTS = 1 << 48  # numpy cannot even describe more
 # Inputs of which only the shape (or the element type) matters.
 _SHAPE_ONLY: dict[str, tuple[int, ...]] = {"Shape": (0,), "Size": (0,), "EyeLike": (0,), "CastLike": (1,)}
 
@@ -26,6 +28,8 @@ def known_inputs(node: ir.Node) -> list[Array | None] | None:
         if array is None and value is not None:
             shape = static_shape(value)
             if position not in shape_only or shape is None or value.dtype is None:
+                return None
+            if math.prod(shape) > _MAX_ELEMENTS:
                 return None
             array = np.broadcast_to(np.zeros((), value.dtype.numpy()), shape)
         scalar = array is not None and node.op_type == "Range" and array.size == 1

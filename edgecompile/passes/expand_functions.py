@@ -15,12 +15,15 @@ from onnx import defs
 
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
+from edgecompile.passes.edit import static_shape
 from edgecompile.passes.fold_constants import FoldConstants
 from edgecompile.passes.infer import type_message
 from edgecompile.passes.inlining import bind_call, inline_bound_calls
 from edgecompile.passes.upgrade_opset import upgrade_nodes
 
 Schema = Any  # onnx.defs.OpSchema; its type stub lacks the functions
+# Their bodies are loops over scalars or sequences: no step towards something that can be lowered.
+_NEVER = frozenset(("Range", "SequenceMap"))
 # Bodies use operators that have bodies themselves; no chain in ONNX is longer.
 _MAX_ROUNDS = 8
 
@@ -46,13 +49,16 @@ class ExpandFunctions:
             modified = True
         return PassResult(model, modified)
 
+    def _stays(self, node: ir.Node) -> bool:
+        return node.op_type in _NEVER or (node.domain, node.op_type) in self._keep
+
     def _expand_all(self, model: Model) -> bool:
         graph = model.graph
         opset = graph.opset_imports.get("", model.provenance.opset)
         found = False
         for node in list(graph.graph.all_nodes()):
             body = None
-            if node.domain == "" and (node.domain, node.op_type) not in self._keep:
+            if node.domain == "" and not self._stays(node):
                 body = function_body(node, opset)
             if body is not None:
                 bind_call(graph, node, body)
@@ -69,6 +75,8 @@ def function_body(node: ir.Node, opset: int) -> ir.Function | None:
     """
     if not defs.has(node.op_type, opset, node.domain):
         return None
+    if node.op_type == "AffineGrid" and (static_shape(node.inputs[0]) or (1,))[0] == 1:
+        return None  # the body squeezes all axes of size 1, a batch of 1 among them
     schema: Schema = defs.get_schema(node.op_type, opset, node.domain)
     data = _plain_body(schema, opset) or _dependent_body(schema, node, opset)
     if data is None:

@@ -1,10 +1,15 @@
-"""Make all names unique and non-empty, so that layers can be told apart in reports and on the device."""
+"""Make all names unique and non-empty, so that layers can be told apart in reports and on the device.
+
+before                              after
+    node ""      a = Exp(x)             node "Exp_0"    a = Exp(x)
+    node "act"   b = Neg(a)             node "act"      b = Neg(a)
+    node "act"   y = Exp(b)             node "act_1"    y = Exp(b)
+"""
 
 from __future__ import annotations
 
-from onnx_ir.passes import common
-
 from edgecompile.core.model import Model
+from edgecompile.core.names import fix_names
 from edgecompile.core.pipeline import PassResult
 
 
@@ -15,9 +20,4 @@ class FixNames:
     tolerance = 0.0
 
     def __call__(self, model: Model) -> PassResult:
-        modified = False
-        for position, node in enumerate(model.graph.graph.all_nodes()):
-            if not node.name:
-                node.name = f"{node.op_type}_{position}"
-                modified = True
-        return PassResult(model, common.NameFixPass()(model.graph).modified or modified)
+        return PassResult(model, fix_names(model.graph))

@@ -81,6 +81,9 @@ def _into_reader(node: ir.Node) -> bool:
     along = _along_inputs(reader, weights, affine)
     bias = bias + _sum_of_inputs(reader, weights * along[1])
     _rewrite(reader, reader.op_type, affine.x, reader, weights * along[0], bias, dict(reader.attributes))
+    before = affine.x.producer()
+    if before is not None:
+        _into_reader(before)
     return True
 
 
@@ -122,11 +125,12 @@ def _match(node: ir.Node) -> _Affine | None:
 def _match_batch_norm(node: ir.Node) -> _Affine | None:
     constants = [constant_of(value) for value in node.inputs[1:5]]
     x = node.inputs[0]
-    if x is None or node.attributes.get_int("training_mode", 0) or any(array is None for array in constants):
+    trains = node.attributes.get_int("training_mode", 0) == 1
+    if x is None or trains or any(array is None for array in constants):
         return None
     scale, bias, mean, variance = (np.asarray(array, np.float64) for array in constants)
     with np.errstate(all="ignore"):
-        factor = scale / np.sqrt(variance + (node.attributes.get_float("epsilon", 1e-5) or 0.0))
+        factor = scale / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
         shift = bias - mean * factor
     return _Affine(x, factor, shift) if np.isfinite(factor).all() and np.isfinite(shift).all() else None
 
@@ -148,7 +152,8 @@ def _parameters(node: ir.Node) -> tuple[Array, Array] | None:
     bias, shape = constant_of(given), static_shape(node.outputs[0])
     if weights is None or shape is None or (given is not None and bias is None):
         return None
-    if node.op_type == "Gemm" and any(node.attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta")):
+    factors = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
+    if node.op_type == "Gemm" and factors != [1.0, 1.0]:
         return None
     values = np.zeros(shape[1]) if bias is None else _per_channel(bias, (1, shape[1]))
     return (weights.astype(np.float64), values) if values is not None else None
@@ -162,31 +167,32 @@ def _along_outputs(scale: Array, node: ir.Node, weights: Array) -> Array:
     if node.op_type == "Conv":
         return scale.reshape(-1, 1, *ones)
     # ConvTranspose: weights [inputs, outputs per group, ...]; group g holds a block of inputs
-    groups = node.attributes.get_int("group", 1) or 1
+    groups = node.attributes.get_int("group", 1)
     blocks = scale.reshape(groups, 1, -1).repeat(weights.shape[0] // groups, axis=1)
     return blocks.reshape(weights.shape[0], -1, *ones)
 
 
 def _along_inputs(node: ir.Node, weights: Array, affine: _Affine) -> tuple[Array, Array]:
     """Scale and shift, one value an input channel, shaped to multiply the weights of `node`."""
-    both = (affine.scale, affine.shift)
+    both = affine.scale, affine.shift
     if node.op_type == "Gemm":
         rows = (1, -1) if node.attributes.get_int("transB", 0) else (-1, 1)
         return both[0].reshape(rows), both[1].reshape(rows)
-    groups = node.attributes.get_int("group", 1) or 1
+    groups = node.attributes.get_int("group", 1)
     shape = (groups, 1, -1, *(1,) * (weights.ndim - 2))
     repeats = weights.shape[0] // groups
-    scale, shift = (
-        values.reshape(shape).repeat(repeats, axis=1).reshape(weights.shape[0], -1, *shape[3:]) for values in both
-    )
+    wide = (values.reshape(shape).repeat(repeats, axis=1) for values in both)
+    scale, shift = (values.reshape(weights.shape[0], -1, *shape[3:]) for values in wide)
     return scale, shift
 
 
 def _sum_of_inputs(node: ir.Node, products: Array) -> Array:
     """Sum over everything but the output channel."""
     if node.op_type == "Gemm":
-        return products.sum(axis=1 if node.attributes.get_int("transB", 0) else 0)
-    return products.sum(axis=tuple(range(1, products.ndim)))
+        axes: tuple[int, ...] = (1,) if node.attributes.get_int("transB", 0) else (0,)
+    else:
+        axes = tuple(range(1, products.ndim))
+    return np.asarray(products.sum(axis=axes))
 
 
 def _is_padded(node: ir.Node) -> bool:

@@ -16,13 +16,12 @@ import onnx_ir as ir
 
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
-from edgecompile.passes.control_flow import inline_known_branch, type_control_flow
+from edgecompile.passes.control_flow import inline_known_branch, is_control_flow, type_control_flow
 from edgecompile.passes.edit import (
     RANDOM_OPERATORS,
     Array,
     add_initializer,
     default_opset,
-    has_subgraph,
     nbytes_of,
     remove_node,
     replace_value,
@@ -62,7 +61,7 @@ class FoldConstants:
             if node.domain == "" and inline_known_branch(node):
                 modified = True
                 continue
-            if has_subgraph(node):
+            if is_control_flow(node):
                 modified |= type_control_flow(node, lambda body: self._walk(body, opsets))
                 continue
             constants = self._constant_attribute(node)

@@ -53,11 +53,12 @@ def _plain_gemm(node: ir.Node) -> bool:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if weights is None or (not transposed and alpha == beta == 1.0) or (bias and constant_of(bias) is None):
         return False
-    inputs = [node.inputs[0], _scaled(node, node.inputs[1], alpha or 0.0, bool(transposed))]
+    inputs = [node.inputs[0], _scaled(node, node.inputs[1], alpha, bool(transposed))]
     if bias is not None:
-        inputs.append(_scaled(node, bias, beta or 0.0))
+        inputs.append(_scaled(node, bias, beta))
     kept = {"transA": 1} if attributes.get_int("transA", 0) else {}
     become(node, "Gemm", inputs, kept)
+    _bias(node)
     return True
 
 

@@ -1,8 +1,8 @@
 """Merge a constant Pad into the padding of the operator that reads it.
 
-before: Conv(Pad(x, 0 on H and W), w, pads=p)                    after: Conv(x, w, pads=p + padding)
-before: AveragePool(Pad(x, 0))                                   after: AveragePool(x, pads, count_include_pad=1)
-before: MaxPool(Pad(x, -inf)), MaxPool(Pad(Relu(y), 0))          after: MaxPool(x, pads)
+before: Conv(Pad(x, 0 on H and W), w, pads=p)            after: Conv(x, w, pads=p + padding)
+before: AveragePool(Pad(x, 0))                           after: AveragePool(x, pads, count_include_pad=1)
+before: MaxPool(Pad(x, -inf)), MaxPool(Pad(Relu(y), 0))  after: MaxPool(x, pads)
 
 A MaxPool ignores its own padding, so the pad value must never win: it has to be at most the least value that
 x can have. Each window must still see an element of x, which pads smaller than the kernel ensure.

@@ -38,16 +38,21 @@ def infer_node(node: ir.Node, opsets: Mapping[str, int]) -> None:
     try:
         inferred = shape_inference.infer_node_outputs(schema, message, types, data, {}, imports, _IR_VERSION)
     except (shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, KeyError) as error:
-        why = str(error).strip().splitlines()[0]
-        what = f"{node.op_type} does not fit its inputs"
-        raise InputError(Problem("EC3201", what, node.name or "", why, "check the exported model")) from None
+        raise _does_not_fit(node, str(error).strip().splitlines()[0]) from None
     for value in node.outputs:
         if value.name in inferred:
             value.shape = ir.serde.deserialize_type_proto_for_shape(inferred[value.name])
             kind = ir.serde.deserialize_type_proto_for_type(inferred[value.name])
             value.type = kind if value.type is None or not _undefined(kind) else value.type
+            if min(static_shape(value) or (0,)) < 0:
+                raise _does_not_fit(node, f"the shape of '{value.name}' would be {static_shape(value)}")
     if node.domain == "" and node.op_type in _RULES:
         _apply_rule(node)
+
+
+def _does_not_fit(node: ir.Node, why: str) -> InputError:
+    what, fix = f"{node.op_type} does not fit its inputs", "check the exported model"
+    return InputError(Problem("EC3201", what, node.name or "", why, fix))
 
 
 def _undefined(kind: ir.TypeProtocol | None) -> bool:

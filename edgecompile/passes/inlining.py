@@ -34,4 +34,3 @@ def inline_bound_calls(model: ir.Model) -> None:
     common.InlinePass(criteria=lambda function: function.domain == _DOMAIN)(model)
     for value, name in zip(model.graph.outputs, output_names, strict=True):
         value.name = name
-    common.RemoveUnusedOpsetsPass()(model)

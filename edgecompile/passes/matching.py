@@ -24,7 +24,8 @@ Polynomial = dict[tuple[int, ...], float]
 def scalar(value: ir.Value | None) -> float | None:
     """The number that a constant of one element holds, else None."""
     array = constant_of(value)
-    return float(array.item()) if array is not None and array.size == 1 and array.dtype.kind in "fiu" else None
+    is_number = array is not None and array.size == 1 and array.dtype.kind in "fiu"
+    return float(array.item()) if array is not None and is_number else None
 
 
 def close(value: float | None, wanted: float, dtype: ir.DataType | None) -> bool:
@@ -43,7 +44,7 @@ def produced_by(value: ir.Value | None, *op_types: str) -> ir.Node | None:
 
 def only_reader(value: ir.Value) -> ir.Node | None:
     """The one node that reads `value`, when nobody else does (graph outputs count as readers)."""
-    uses = value.uses()
+    uses = tuple(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 

@@ -50,7 +50,7 @@ class Movement:
 
     def transpose(self, perm: Sequence[int]) -> Movement | None:
         """Followed by a Transpose; None when the axes are no products of atoms and cannot be made so."""
-        split = self._split_at(self.shape)
+        split = self.split_result()
         if split is None:
             return None
         moved, groups = split
@@ -59,12 +59,12 @@ class Movement:
 
     def split_root(self, shape: Shape) -> Movement | None:
         """The same movement with atoms so fine that each axis of the root's `shape` is a product of them."""
-        parts = _refine([self.atoms[i] for i in range(len(self.atoms))], shape)
+        parts = _refine(self.atoms, shape)
         return None if parts is None else self._with_parts(list(range(len(self.atoms))), parts[0])
 
-    def _split_at(self, shape: Shape) -> tuple[Movement, list[list[int]]] | None:
-        """Split atoms until every axis of the result is a list of whole atoms; those lists, an axis each."""
-        parts = _refine([self.atoms[i] for i in self.order], shape)
+    def split_result(self) -> tuple[Movement, list[list[int]]] | None:
+        """The same movement with finer atoms, and for each axis of the result the atoms it is made of."""
+        parts = _refine([self.atoms[i] for i in self.order], self.shape)
         if parts is None:
             return None
         moved = self._with_parts(list(self.order), parts[0])
@@ -153,17 +153,17 @@ def permutation_of(node: ir.Node) -> Shape:
 
 
 def emit(before: ir.Node, root: ir.Value, movement: Movement) -> ir.Value:
-    """Insert in front of `before` the fewest nodes that do `movement`: none, or Reshape, Transpose, Reshape."""
+    """Insert in front of `before` what does `movement`: at most Reshape, Transpose, Reshape."""
     shape = static_shape(root)
     assert shape is not None
     if movement.is_reshape:
         return insert_reshape(before, root, movement.shape)
-    perm = direct_permutation(shape, movement)
-    if perm is not None:
-        return insert(before, "Transpose", [root], {"perm": perm}, shape=movement.shape)
-    value = insert_reshape(before, root, movement.atoms)
-    moved = tuple(movement.atoms[i] for i in movement.order)
-    value = insert(before, "Transpose", [value], {"perm": movement.order}, shape=moved)
+    steps = direct_permutation(shape, movement) or permutation_last(movement)
+    if steps is None:
+        moved = tuple(movement.atoms[i] for i in movement.order)
+        steps = (movement.atoms, movement.order, moved)
+    value = insert_reshape(before, root, steps[0])
+    value = insert(before, "Transpose", [value], {"perm": steps[1]}, shape=steps[2])
     return insert_reshape(before, value, movement.shape)
 
 
@@ -175,19 +175,38 @@ def insert_reshape(before: ir.Node, value: ir.Value, shape: Shape) -> ir.Value:
     return insert(before, "Reshape", [value, target], {"allowzero": 1}, shape=shape)
 
 
-def direct_permutation(shape: Shape, movement: Movement) -> Shape | None:
-    """The perm of one Transpose from `shape` to `movement.shape` that does the movement, if there is one."""
+# The shape that a Transpose reads, its perm, the shape that it yields.
+Steps = tuple[Shape, Shape, Shape]
+
+
+def direct_permutation(shape: Shape, movement: Movement) -> Steps | None:
+    """One Transpose from `shape` to `movement.shape`, without any Reshape, if that does the movement."""
     if sorted(shape) != sorted(movement.shape):
         return None
     fine = movement.split_root(shape)
     if fine is None or fine.atoms != tuple(size for size in shape if size > 1):
         return None
-    large = iter([axis for axis, size in enumerate(shape) if size > 1])
-    axis_of_atom = dict(enumerate(large))
-    moved = iter([axis_of_atom[atom] for atom in fine.order])
+    large = [axis for axis, size in enumerate(shape) if size > 1]
+    moved = iter([large[atom] for atom in fine.order])
     ones = iter([axis for axis, size in enumerate(shape) if size == 1])
     perm = tuple(next(ones) if size == 1 else next(moved) for size in movement.shape)
-    return perm if tuple(shape[axis] for axis in perm) == movement.shape else None
+    return (shape, perm, movement.shape) if tuple(shape[axis] for axis in perm) == movement.shape else None
+
+
+def permutation_last(movement: Movement) -> Steps | None:
+    """A Reshape, then a Transpose that yields `movement.shape`; axes of size 1 stay where they are wanted."""
+    split = movement.split_result()
+    if split is None:
+        return None
+    groups = split[1]
+    if any(group != list(range(group[0], group[0] + len(group))) for group in groups if group):
+        return None
+    moved = iter(
+        sorted((axis for axis, group in enumerate(groups) if group), key=lambda axis: groups[axis][0])
+    )
+    read = [next(moved) if group else axis for axis, group in enumerate(groups)]
+    perm = tuple(read.index(axis) for axis in range(len(groups)))
+    return tuple(movement.shape[axis] for axis in read), perm, movement.shape
 
 
 def _replay(shape: Shape, chain: list[ir.Node]) -> Movement | None:

@@ -55,7 +55,7 @@ def trailing_axis(node: ir.Node) -> int | None:
 
 
 def affine_after(result: ir.Value, op_type: str, shape: tuple[int, ...]) -> tuple[ir.Node, ir.Value] | None:
-    """The only reader of `result`, a Mul or Add with a constant that broadcasts to `shape`, and the constant."""
+    """The only reader of `result`, an `op_type` with a constant that broadcasts to `shape`; the constant."""
     node = only_reader(result)
     if node is None or node.op_type != op_type or node.domain:
         return None

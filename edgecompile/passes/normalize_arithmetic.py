@@ -1,8 +1,10 @@
 """One spelling for sums and products.
 
-before: Sum(a, b, c), Max(a, b, c), Min(a, b, c), Mean(a, b)    after: Add(Add(a, b), c), ..., Mul(Add(a, b), 1/2)
-before: Add(constant, x), Mul(constant, x)                      after: Add(x, constant), Mul(x, constant)
-before: Sub(x, constant)                                        after: Add(x, -constant)         (floats only)
+before: Sum(a, b, c), Max(a, b, c), Min(a, b, c)        after: Add(Add(a, b), c), Max(Max(a, b), c), ...
+before: Mean(a, b)                                      after: Mul(Add(a, b), 1/2)
+before: Add(constant, x), Mul(constant, x)              after: Add(x, constant), Mul(x, constant)
+before: Sub(x, constant)                                after: Add(x, -constant), floats only
+before: Pow(x, 2)                                       after: Mul(x, x), floats only
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import onnx_ir as ir
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
 from edgecompile.passes.edit import add_initializer, constant_of, static_shape
+from edgecompile.passes.matching import scalar
 from edgecompile.passes.rewriting import become, forward, graph_of, insert, rewrite_nodes
 
 _VARIADIC = {"Sum": "Add", "Mean": "Add", "Max": "Max", "Min": "Min"}
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 _COMMUTATIVE = frozenset({"Add", "Mul", "Max", "Min"})
 
 
@@ -26,7 +30,9 @@ class NormalizeArithmetic:
     tolerance = 1e-6  # the mean of n values is multiplied by 1/n instead of divided by n
 
     def __call__(self, model: Model) -> PassResult:
-        return rewrite_nodes(model, "sums and products normalised", _split, _constant_second, _subtract)
+        return rewrite_nodes(
+            model, "sums and products normalised", _split, _constant_second, _subtract, _square
+        )
 
 
 def _split(node: ir.Node) -> bool:
@@ -36,6 +42,7 @@ def _split(node: ir.Node) -> bool:
     shapes = [static_shape(value) for value in values]
     if any(shape is None for shape in shapes) or None in values:
         return False
+    values.sort(key=lambda value: constant_of(value) is not None)
     binary, total = _VARIADIC[node.op_type], values[0]
     assert total is not None
     for value in values[1:]:
@@ -64,6 +71,16 @@ def _subtract(node: ir.Node) -> bool:
     if second is None or first is None or second.dtype.kind != "f" or constant_of(first) is not None:
         return False
     become(node, "Add", [first, _constant_like(node, -second, first)])
+    return True
+
+
+def _square(node: ir.Node) -> bool:
+    if node.op_type != "Pow" or node.domain or scalar(node.inputs[1]) != 2.0:
+        return False
+    x, result = node.inputs[0], node.outputs[0]
+    if x is None or result.dtype not in _FLOATS or static_shape(x) != static_shape(result):
+        return False
+    become(node, "Mul", [x, x])
     return True
 
 

@@ -189,22 +189,6 @@ def _grid_sample_16_to_20(node: ir.Node) -> None:
     node.attributes.add(ir.AttrString("mode", renamed))
 
 
-def _group_normalization_18_to_21(node: ir.Node) -> None:
-    """Scale and bias, one a group, became one a channel."""
-    shape = static_shape(node.inputs[0])
-    if shape is None:
-        raise CannotUpgrade("the number of its channels is not known")
-    groups = node.attributes["num_groups"].as_int()
-    repeats = shape[1] // groups
-    for position, label in ((1, "scale"), (2, "bias")):
-        column = _constant(node, f"{label}_column", np.array([groups, 1], np.int64))
-        column = _insert(node, f"{label}_groups", ir.node("Reshape", [node.inputs[position], column]))
-        width = _constant(node, f"{label}_width", np.array([groups, repeats], np.int64))
-        table = _insert(node, f"{label}_table", ir.node("Expand", [column, width]))
-        flat = _constant(node, f"{label}_flat", np.array([-1], np.int64))
-        node.replace_input_with(position, _insert(node, label, ir.node("Reshape", [table, flat])))
-
-
 def _dft_17_to_20(node: ir.Node) -> None:
     axis = node.attributes.pop("axis", None)
     value = _constant(node, "axis", np.array(axis.as_int() if axis is not None else 1, np.int64))
@@ -232,7 +216,6 @@ ADAPTERS: dict[tuple[str, int], Adapter] = {
     ("DFT", 20): _dft_17_to_20,
     ("Dropout", 12): _dropout_to_12,
     ("GridSample", 20): _grid_sample_16_to_20,
-    ("GroupNormalization", 21): _group_normalization_18_to_21,
     ("Hardmax", 13): _softmax_to_13,
     ("LogSoftmax", 13): _softmax_to_13,
     ("Pad", 11): _pad_2_to_11,

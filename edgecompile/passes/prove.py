@@ -12,7 +12,7 @@ from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InternalError, Problem
 from edgecompile.passes.edit import Array, static_shape
 
-# Integer inputs are mostly indices and lengths; without knowing their bound, stay below the smallest usual one.
+# Integer inputs are mostly indices and lengths. Without a known bound, stay below the smallest usual one.
 _INTEGER_BOUND = 4
 
 
@@ -21,8 +21,8 @@ def generate_inputs(
 ) -> dict[str, Array]:
     """Random inputs by name, the same for the same `seed`.
 
-    Floats are standard normal; 8-bit integers take all values; wider integers lie in [0, bound), where `bounds`
-    gives the bound by input name (see `index_bounds`); booleans are true or false alike.
+    Floats are standard normal; 8-bit integers take all values; wider integers lie in [0, bound), where
+    `bounds` gives the bound by input name (see `index_bounds`); booleans are true or false alike.
     """
     generator = np.random.default_rng(seed)
     return {info.name: _generate(info, generator, (bounds or {}).get(info.name)) for info in infos}
@@ -57,11 +57,17 @@ def _bounds_of(value: ir.Value, seen: set[int]) -> Iterator[int]:
         return
     seen.add(id(value))
     for node, position in value.uses():
-        shape = static_shape(node.inputs[0])
+        shape = static_shape(node.inputs[0]) or _constant_shape(node.inputs[0])
         if node.op_type in ("Gather", "GatherElements") and position == 1 and shape:
             yield shape[node.attributes.get_int("axis", 0)]
         elif node.op_type in _COPIES and position == 0:
             yield from _bounds_of(node.outputs[0], seen)
+
+
+def _constant_shape(value: ir.Value | None) -> tuple[int, ...]:
+    """The shape of the tensor in a Constant node, whose output may have no type yet."""
+    tensor = ir.convenience.get_const_tensor(value) if value is not None else None
+    return tuple(tensor.shape.numpy()) if tensor is not None else ()
 
 
 _COPIES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
@@ -70,8 +76,8 @@ _COPIES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze
 def run_model(model: Model, inputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of `model` in onnxruntime, graph optimizations disabled, on one thread.
 
-    Where onnxruntime has no kernel, onnx's reference evaluator computes instead. Raises InternalError (EC1201)
-    when neither can run the graph.
+    Where onnxruntime has no kernel, onnx's reference evaluator computes instead. Raises InternalError
+    (EC1201) when neither can run the graph.
     """
     data = model.to_bytes()
     try:

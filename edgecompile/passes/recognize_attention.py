@@ -4,9 +4,9 @@ before: MatMul(Softmax(MatMul(q, Transpose(k)) * scale + mask, axis=-1), v)
 after:  Attention(q, k, v, mask, scale)
 
 The scale may stand as Mul or Div on q, on k, on the scores, or on several; the mask may be missing. Inputs
-of other ranks than 4 are seen as [1, heads, length, size]. A mask that is broadcast along the scores' last two
-axes is expanded first: runtimes disagree on that kind of broadcast. Definition: ONNX operator Attention (opset 23);
-A. Vaswani et al., "Attention Is All You Need", 2017.
+of other ranks than 4 are seen as [1, heads, length, size]. A mask that is broadcast along one of the last two
+axes of the scores is expanded first: runtimes disagree on that kind of broadcast. Definition: ONNX operator
+Attention (opset 23); A. Vaswani et al., "Attention Is All You Need", 2017.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import onnx_ir as ir
 
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
-from edgecompile.passes.edit import add_initializer, static_shape
+from edgecompile.passes.edit import add_initializer, constant_of, static_shape
 from edgecompile.passes.matching import is_enclosed, produced_by, scalar
 from edgecompile.passes.movement import emit, insert_reshape, trace
+from edgecompile.passes.rewrite_reshape import become_reshape
 from edgecompile.passes.rewriting import become, graph_of, insert, opset_of, rewrite_nodes
 
 _OPSET = 23
@@ -75,10 +76,7 @@ def _replace(node: ir.Node, scores: _Scores, key: ir.Value, value: ir.Value) -> 
         become(node, "Attention", operands, {"scale": scores.scale})
         return
     heads = (1, math.prod(shape[:-2]), *shape[-2:])
-    result = insert(node, "Attention", operands, {"scale": scores.scale}, shape=heads)
-    target = insert_reshape(node, result, shape).producer()
-    assert target is not None
-    become(node, "Reshape", list(target.inputs), {"allowzero": 1})
+    become_reshape(node, insert(node, "Attention", operands, {"scale": scores.scale}, shape=heads))
 
 
 def _with_heads(node: ir.Node, value: ir.Value) -> ir.Value:
@@ -100,6 +98,9 @@ def _full_mask(node: ir.Node, mask: ir.Value, scores: tuple[int, int]) -> ir.Val
     full = (*shape[:-2], *scores)
     if shape == full:
         return mask
+    array = constant_of(mask)
+    if array is not None:
+        return add_initializer(graph_of(node), f"{mask.name}/full", np.broadcast_to(array, full), mask)
     users = [user for user in graph_of(node) if mask in user.inputs]
     if users[0].op_type == "Expand" and static_shape(users[0].outputs[0]) == full:
         return users[0].outputs[0]

@@ -85,19 +85,18 @@ def _find(gate: _Gate, power: tuple[int, int]) -> ir.Node | None:
 
 
 def _gates(node: ir.Node) -> list[_Gate]:
-    """The ways to read `node` as a hard sigmoid of some x."""
+    """The ways to read `node` as a hard sigmoid of some x, the one that explains most nodes first."""
     source, value = (node.inputs[0] if node.inputs else None), node.outputs[0]
     if source is None or node.domain:
         return []
     if node.op_type == "HardSigmoid":
-        attributes = node.attributes
-        alpha, beta = attributes.get_float("alpha", 0.2), attributes.get_float("beta", 0.5)
-        return [_Gate(source, value, 1.0, alpha or 0.0, beta or 0.0)]
+        alpha, beta = node.attributes.get_float("alpha", 0.2), node.attributes.get_float("beta", 0.5)
+        return [_Gate(source, value, 1.0, alpha, beta)]
     top = scalar(node.inputs[2]) if node.op_type == "Clip" and len(node.inputs) == 3 else None
     if top is None or top <= 0 or scalar(node.inputs[1]) != 0.0:
         return []
     gates = []
-    for x in ancestors(source):
+    for x in reversed(ancestors(source)):
         line = polynomial(source, [x])
         if line is not None and set(line) <= {(0,), (1,)}:
             alpha, beta = line.get((1,), 0.0) / top, line.get((0,), 0.0) / top

@@ -1,11 +1,10 @@
 """Find SiLU, which ONNX calls Swish.
 
 before: Mul(x, Sigmoid(x))
-after:  edgecompile::Swish(x)
+after:  Swish(x), or edgecompile::Swish(x)
 
-The result is a function of domain edgecompile and not ONNX's Swish (opset 24), because onnxruntime has no
-kernel for that from opset 25 on. A Swish of ONNX with alpha 1 becomes the same function, so there is one
-spelling.
+ONNX has Swish from opset 24, but onnxruntime executes it at that opset only; a graph of another opset gets
+the function of domain edgecompile, whose body is the product.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ from edgecompile.core.fused import DOMAIN
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
 from edgecompile.passes.matching import is_enclosed
-from edgecompile.passes.rewriting import become, rewrite_nodes
+from edgecompile.passes.rewriting import become, opset_of, rewrite_nodes
+
+_EXECUTABLE_OPSET = 24
 
 
 class RecognizeSilu:
@@ -26,7 +27,7 @@ class RecognizeSilu:
     tolerance = 1e-6
 
     def __call__(self, model: Model) -> PassResult:
-        return rewrite_nodes(model, "SiLU recognised", _product_with_sigmoid, _onnx_swish)
+        return rewrite_nodes(model, "SiLU recognised", _product_with_sigmoid)
 
 
 def _product_with_sigmoid(node: ir.Node) -> bool:
@@ -38,12 +39,5 @@ def _product_with_sigmoid(node: ir.Node) -> bool:
         return False
     if x is None or not is_enclosed(users[0].outputs[0], [x]):
         return False
-    become(users[0], "Swish", [x], domain=DOMAIN)
-    return True
-
-
-def _onnx_swish(node: ir.Node) -> bool:
-    if node.op_type != "Swish" or node.domain or node.attributes.get_float("alpha", 1.0) != 1.0:
-        return False
-    become(node, "Swish", [node.inputs[0]], domain=DOMAIN)
+    become(users[0], "Swish", [x], domain="" if opset_of(node) == _EXECUTABLE_OPSET else DOMAIN)
     return True

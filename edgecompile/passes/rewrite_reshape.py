@@ -1,11 +1,11 @@
 """One spelling for "the same elements under another shape": Reshape to a constant shape.
 
 before: Flatten(x), Squeeze(x, axes), Unsqueeze(x, axes)    after: Reshape(x, shape)
+before: Transpose(x) that moves axes of size 1 only         after: Reshape(x, shape)
 before: Reshape(Reshape(x, a), b)                           after: Reshape(x, b)
 before: Reshape(x, shape of x)                              after: x
-before: ReduceMax(x, axes, keepdims=0)                      after: Reshape(ReduceMax(x, axes, keepdims=1), shape)
-before: Gather(x, 3, axis=1)                                after: Reshape(Slice(x, 3, 4, 1), shape)
-before: Transpose(x) that moves axes of size 1 only         after: Reshape(x, shape)
+before: ReduceMax(x, axes, keepdims=0)                      after: Reshape(ReduceMax(x, axes, keepdims=1))
+before: Gather(x, 3, axis=1)                                after: Reshape(Slice(x, 3, 4, axis=1))
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from edgecompile.passes.rewriting import become, forward, graph_of, insert, rewr
 
 _ALIASES = frozenset({"Flatten", "Squeeze", "Unsqueeze"})
 _REDUCTIONS = frozenset(
-    "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp "
-    "ReduceSumSquare ArgMax ArgMin".split()
+    """
+    ReduceMean ReduceSum ReduceSumSquare ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
+    ReduceMax ReduceMin ReduceProd ArgMax ArgMin
+    """.split()
 )
 
 
@@ -39,10 +41,17 @@ class RewriteReshape:
 
 
 def become_reshape(node: ir.Node, value: ir.Value | None) -> None:
-    """Turn `node` into a Reshape of `value` to the shape that its output has."""
-    shape = static_shape(node.outputs[0])
-    name = f"{node.outputs[0].name}/shape"
-    target = add_initializer(graph_of(node), name, np.array(shape, np.int64))
+    """Make the result of `node` a view of `value`: a Reshape, or `value` itself where the shapes agree."""
+    while first := produced_by(value, "Reshape"):
+        value = first.inputs[0]
+    result = node.outputs[0]
+    shape = static_shape(result)
+    assert value is not None
+    renamed = result.is_graph_output() and (value.producer() is None or value.is_graph_output())
+    if static_shape(value) == shape and not renamed:
+        forward(node, value)
+        return
+    target = add_initializer(graph_of(node), f"{result.name}/shape", np.array(shape, np.int64))
     become(node, "Reshape", [value, target], {"allowzero": 1})
 
 
@@ -66,23 +75,23 @@ def _transpose_of_ones(node: ir.Node) -> bool:
 
 def _merge(node: ir.Node) -> bool:
     """Skip a Reshape in front of a Reshape; drop one that changes nothing."""
-    if node.op_type != "Reshape" or node.domain or static_shape(node.outputs[0]) is None:
+    source, result = (node.inputs[0] if node.inputs else None), node.outputs[0]
+    if node.op_type != "Reshape" or node.domain or source is None or static_shape(result) is None:
         return False
-    source = node.inputs[0]
-    if source is not None and static_shape(source) == static_shape(node.outputs[0]):
-        forward(node, source)
+    needless = static_shape(source) == static_shape(result) and not result.is_graph_output()
+    if needless or produced_by(source, "Reshape"):
+        become_reshape(node, source)
         return True
-    first = produced_by(source, "Reshape")
-    if first is None:
-        return False
-    become_reshape(node, first.inputs[0])
-    return True
+    return False
 
 
 def _keep_reduced_axes(node: ir.Node) -> bool:
     """A reduction keeps its axes, as size 1, and a Reshape removes them: layouts can then be changed."""
-    shape = static_shape(node.inputs[0]) if node.inputs else None
-    if node.op_type not in _REDUCTIONS or node.domain or node.attributes.get_int("keepdims", 1) or shape is None:
+    drops = not node.attributes.get_int("keepdims", 1)
+    shape = (
+        static_shape(node.inputs[0]) if node.op_type in _REDUCTIONS and drops and not node.domain else None
+    )
+    if shape is None:
         return False
     axes = _reduced_axes(node, len(shape))
     if axes is None or static_shape(node.outputs[0]) is None:
@@ -98,7 +107,7 @@ def _keep_reduced_axes(node: ir.Node) -> bool:
 def _reduced_axes(node: ir.Node, rank: int) -> set[int] | None:
     """The axes that a reduction runs over; None when they are not known."""
     if node.op_type in ("ArgMax", "ArgMin"):
-        return {(node.attributes.get_int("axis", 0) or 0) % rank}
+        return {node.attributes.get_int("axis", 0) % rank}
     if len(node.inputs) < 2 or node.inputs[1] is None:
         return set() if node.attributes.get_int("noop_with_empty_axes", 0) else set(range(rank))
     axes = constant_of(node.inputs[1])
@@ -110,11 +119,10 @@ def _reduced_axes(node: ir.Node, rank: int) -> set[int] | None:
 def _gather_one(node: ir.Node) -> bool:
     """Gather with a constant scalar index is a Slice of one element, without that axis."""
     shape = static_shape(node.inputs[0]) if node.op_type == "Gather" and not node.domain else None
-    index = node.inputs[1] if shape is not None else None
-    if shape is None or index is None or static_shape(index) != () or constant_of(node.inputs[0]) is not None:
+    if shape is None or static_shape(node.inputs[1]) != () or constant_of(node.inputs[0]) is not None:
         return False
-    number = scalar(index)
-    axis = (node.attributes.get_int("axis", 0) or 0) % len(shape)
+    number = scalar(node.inputs[1])
+    axis = node.attributes.get_int("axis", 0) % len(shape)
     if number is None or not -shape[axis] <= number < shape[axis]:
         return False
     start = int(number) % shape[axis]

@@ -35,10 +35,13 @@ def rewrite_nodes(model: Model, what: str, *rules: Rule) -> PassResult:
 
 
 def finish(model: Model, count: int, what: str) -> PassResult:
-    """The result of a pass that made `count` changes: unused constants go, fused operators are declared."""
+    """The result of a pass that made `count` changes: what is unused goes, fused operators are declared."""
     if not count:
         return PassResult(model, False)
     graph = model.graph.graph
+    for node in reversed(list(graph)):
+        if node.graph is graph:
+            sweep(node.outputs[0])
     unused = [name for name, value in graph.initializers.items() if not _needed(value)]
     for name in unused:
         del graph.initializers[name]
@@ -56,7 +59,7 @@ def insert(
     dtype: ir.DataType | None = None,
     domain: str = "",
 ) -> ir.Value:
-    """Add a node of one output in front of `before`; its result has `shape` and, by default, input 0's type."""
+    """Add a node of one output in front of `before`, of `shape` and, by default, the type of input 0."""
     graph = graph_of(before)
     dtype = dtype or (inputs[0].dtype if inputs and inputs[0] is not None else None)
     assert dtype is not None

@@ -27,18 +27,20 @@ _REPRODUCIBLE = (
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Commands for one target. `compiler` and `archiver` include all flags the target needs.
+    """Commands for one target. `compiler` includes all flags that compiling and linking need.
 
-    `link_flags` are for executables only; `version_command` prints the version in its first line; `install`
-    is the line that installs it all. Every method raises InternalError (EC1020) with the first error that the
-    program printed, and MissingToolError (EC5011) when a part such as the C library is missing.
+    `compile_flags` and `link_flags` are for one of the two only; `version_command` prints the version in its
+    first line; `install` is the line that installs it all. Every method raises InternalError (EC1020) with
+    the first error that the program printed, and MissingToolError (EC5011) when a part such as the C library
+    is missing.
     """
 
     name: str
     compiler: tuple[str, ...]
+    compile_flags: tuple[str, ...]
+    link_flags: tuple[str, ...]
     archiver: tuple[str, ...]
     version_command: tuple[str, ...]
-    link_flags: tuple[str, ...]
     install: str
 
     def version(self) -> str:
@@ -48,10 +50,10 @@ class Toolchain:
 
     def compile(self, sources: Sequence[Path], flags: Sequence[str], output: Path) -> Path:
         """One relocatable object from C or assembly `sources`; returns `output`."""
-        action = ("-c",) if len(sources) == 1 else ("-r", "-nostdlib")
+        action = ("-c",) if len(sources) == 1 else ("-r",)
         maps = [f"-ffile-prefix-map={folder}=." for folder in sorted({str(s.parent) for s in sources})]
-        files = [str(source) for source in sources]
-        command = (*self.compiler, *_REPRODUCIBLE, *maps, *flags, *action, *files, "-o", str(output))
+        options = (*self.compile_flags, *_REPRODUCIBLE, *maps, *flags, *action)
+        command = (*self.compiler, *options, *(str(source) for source in sources), "-o", str(output))
         self._run(command, f"compiling {sources[0].name}")
         return output
 
@@ -63,12 +65,18 @@ class Toolchain:
         return output
 
     def link(self, inputs: Sequence[Path], flags: Sequence[str], output: Path) -> Path:
-        """An executable from sources, objects and static libraries; returns `output`.
+        """An executable from objects and static libraries; returns `output`.
 
         Raises BudgetError (EC6010) when it is larger than the memories in its linker script.
         """
-        files = [str(item) for item in inputs]
-        command = (*self.compiler, *_REPRODUCIBLE, *flags, *files, *self.link_flags, "-o", str(output))
+        command = (
+            *self.compiler,
+            *flags,
+            *(str(item) for item in inputs),
+            *self.link_flags,
+            "-o",
+            str(output),
+        )
         self._run(command, f"linking {output.name}")
         return output
 
@@ -97,6 +105,6 @@ class Toolchain:
         if missing:
             what = f"{self.name} is installed without a part of it"
             return MissingToolError(Problem("EC5011", what, task, missing.group(0), self.install))
-        lines = [line.strip() for line in log.splitlines()]
-        why = next((line for line in lines if "error" in line or "undefined" in line), finished.last_words)
+        reason = re.search(r"^.*(\berror: |undefined reference|undefined symbol).*$", log, re.MULTILINE)
+        why = reason.group(0).strip() if reason else finished.last_words
         return InternalError(Problem("EC1020", f"{self.name} failed", task, why))

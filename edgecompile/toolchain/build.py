@@ -27,28 +27,26 @@ def build_runner(
     (EC2020) for firmware of a target without memories, BudgetError when it is larger than the emulated board,
     and MissingToolError and InternalError as Toolchain does.
     """
-    name = artifact.manifest.name
-    entry = artifact.path / "src" / f"{name}.c"
-    inputs = artifact.sources() if artifact.manifest.emit == "c" else [entry] if trace else []
-    inputs += [_RUNNER / "runner.c", *(_RUNNER / file for file in _platform_files(target))]
-    inputs += [artifact.library] if artifact.manifest.emit == "lib" else []
-    flags = ["-O3", "-I", str(artifact.path / "include"), "-I", str(_RUNNER), *_definitions(artifact)]
-    flags += ["-DEDGECOMPILE_TRACE"] if trace else []
-    if not target.toolchain.firmware:
-        return toolchain.link(inputs, flags, output_path)
-    if target.emulator is None:
-        what, fix = "firmware without a memory map", "add an [emulator] table to the target file"
-        raise UsageError(Problem("EC2020", what, target.name, "", fix))
-    with tempfile.TemporaryDirectory(prefix="edgecompile-") as folder:
-        script = Path(folder) / "firmware.ld"
-        script.write_text(_linker_script(target.emulator), encoding="utf-8")
-        return toolchain.link(inputs, [*flags, "-T", str(script)], output_path)
+    with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
+        folder = Path(name)
+        sources = [*_artifact_sources(artifact, trace), *_runner_sources(target)]
+        flags = ["-O3", "-I", str(artifact.path / "include"), "-I", str(_RUNNER), *_definitions(artifact)]
+        flags += ["-DEDGECOMPILE_TRACE"] if trace else []
+        inputs = [toolchain.compile(sources, flags, folder / "runner.o")]
+        inputs += [artifact.library] if artifact.manifest.emit == "lib" else []
+        return toolchain.link(inputs, _layout(target, folder), output_path)
 
 
-def _platform_files(target: Target) -> tuple[str, ...]:
-    if target.toolchain.firmware:
-        return ("platform_semihosting.c", "startup_cortex_m.c")
-    return ("platform_posix.c",)
+def _artifact_sources(artifact: Artifact, trace: bool) -> list[Path]:
+    if artifact.manifest.emit == "c":
+        return artifact.sources()
+    return [artifact.path / "src" / f"{artifact.manifest.name}.c"] if trace else []
+
+
+def _runner_sources(target: Target) -> list[Path]:
+    firmware = ("runner.c", "platform_semihosting.c", "startup_cortex_m.c")
+    names = firmware if target.toolchain.firmware else ("runner.c", "platform_posix.c")
+    return [_RUNNER / name for name in names]
 
 
 def _definitions(artifact: Artifact) -> list[str]:
@@ -60,6 +58,18 @@ def _definitions(artifact: Artifact) -> list[str]:
         f"-DNETWORK_UPPER={manifest.name.upper()}",
         f"-DNETWORK_IO_BYTES={io_bytes}",
     ]
+
+
+def _layout(target: Target, folder: Path) -> list[str]:
+    """Linker flags that place firmware in the memories of the emulated board."""
+    if not target.toolchain.firmware:
+        return []
+    if target.emulator is None:
+        what, fix = "firmware without a memory map", "add an [emulator] table to the target file"
+        raise UsageError(Problem("EC2020", what, target.name, "", fix))
+    script = folder / "firmware.ld"
+    script.write_text(_linker_script(target.emulator), encoding="utf-8")
+    return ["-T", str(script)]
 
 
 def _linker_script(board: Emulator) -> str:

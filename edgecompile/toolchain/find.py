@@ -53,15 +53,16 @@ def _zig(target: Target) -> Toolchain | None:
     if zig is None or not target.toolchain.zig_target:
         return None
     spec = target.toolchain
-    # Without an -O option zig adds the undefined behaviour sanitizer and its run-time library.
-    flags = ["-target", spec.zig_target, f"-mcpu={spec.zig_cpu}", "-fno-sanitize=undefined"]
-    flags += ["-isystem", str(_FREESTANDING)] if spec.firmware else ["-fPIC"]
+    headers = ("-isystem", str(_FREESTANDING)) if spec.firmware else ("-fPIC",)
     return Toolchain(
         name="zig",
-        compiler=(zig, "cc", *flags),
+        # No CPU here: zig builds a C library for each one it sees, and one an architecture is enough.
+        compiler=(zig, "cc", "-target", spec.zig_target),
+        # Without an -O option zig adds the undefined behaviour sanitizer and its run-time library.
+        compile_flags=(f"-mcpu={spec.zig_cpu}", "-fno-sanitize=undefined", *headers),
+        link_flags=("-static", "-lm", "-Wl,--gc-sections"),
         archiver=(zig, "ar"),
         version_command=(zig, "version"),
-        link_flags=("-static", "-lm", "-Wl,--gc-sections", "-Wl,--strip-debug"),
         install=_install_line("zig"),
     )
 
@@ -72,13 +73,13 @@ def _gcc_style(name: str, target: Target) -> Toolchain | None:
     compiler_path, archiver_path = shutil.which(name), shutil.which(archiver)
     if compiler_path is None or archiver_path is None:
         return None
-    firmware = target.toolchain.firmware
     return Toolchain(
         name=name,
-        compiler=(compiler_path, *target.toolchain.flags, *(() if firmware else ("-fPIC",))),
+        compiler=(compiler_path, *target.toolchain.flags),
+        compile_flags=() if target.toolchain.firmware else ("-fPIC",),
+        link_flags=("-lm", "-Wl,--gc-sections", *_link_mode(target)),
         archiver=(archiver_path,),
         version_command=(compiler_path, "--version"),
-        link_flags=("-lm", "-Wl,--gc-sections", *_link_mode(target)),
         install=_install_line(name),
     )
 

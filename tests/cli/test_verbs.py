@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +77,19 @@ def test_a_network_over_budget_is_refused_and_nothing_is_written(tmp_path: Path,
     assert status == record["exit_code"] == 6
     assert [problem["code"] for problem in record["problems"]] == ["EC6001", "EC6002"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cnn.onnx"]
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    save(small_cnn(), tmp_path / "cnn.onnx")
+    command = [sys.executable, "-m", "edgecompile", "compile", "cnn.onnx", "-t", "host"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "compiling cnn.onnx for host ...\n"
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+    assert process.returncode == 130
+    assert errors.strip() == "error[EC0130] interrupted."
+    assert [path.name for path in tmp_path.iterdir()] == ["cnn.onnx"]
 
 
 def test_verify_per_layer_names_every_layer(artifact: Path, capsys: Capture) -> None:

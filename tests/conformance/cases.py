@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 from edgecompile.lower.registry import static_inputs
@@ -63,9 +65,19 @@ def all_cases() -> dict[str, Case]:
         collected = collect_testcases(None)
     kept = (c for c in collected if "_expanded" not in c.name and not _uses_other_types(c.model))
     return {
-        c.name: Case(c.name, c.model, tuple((tuple(i), tuple(o)) for i, o in c.data_sets), c.rtol, c.atol)
+        c.name: Case(c.name, c.model, tuple(_arrays(c.data_sets)), c.rtol, c.atol)
         for c in sorted(kept, key=lambda case: str(case.name))
     }
+
+
+def _arrays(data_sets: Any) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Data sets with every tensor message (some cases hold those) as an array."""
+
+    def convert(value: Any) -> Any:
+        return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+    for inputs, outputs in data_sets:
+        yield tuple(map(convert, inputs)), tuple(map(convert, outputs))
 
 
 def _uses_other_types(model: onnx.ModelProto) -> bool:

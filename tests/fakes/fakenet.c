@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-enum { NO_BUG, ARENA_OVERRUN, OUTPUT_OVERRUN, INPUT_CHANGED, ZEROED_ARENA, NOT_REPEATABLE, ERROR, CRASH, HANG };
+enum { NO_BUG, ARENA_OVERRUN, OUTPUT_OVERRUN, INPUT_CHANGED, ZEROED_ARENA };
+enum { NOT_REPEATABLE = ZEROED_ARENA + 1, ERROR, CRASH, HANG, DEEP_STACK };
 #ifndef FAKE_BUG
 #define FAKE_BUG NO_BUG
 #endif
@@ -14,10 +15,18 @@ int32_t fakenet_sum(const int32_t* words, int32_t* total);
 
 #ifdef EDGECOMPILE_TRACE
 void edgecompile_trace(int32_t step, const void* const* tensors, const size_t* bytes, int32_t count);
-static void trace(int32_t step, const void* tensor, size_t bytes) { edgecompile_trace(step, &tensor, &bytes, 1); }
+static void trace(int32_t step, const void* tensor, size_t bytes) {
+  edgecompile_trace(step, &tensor, &bytes, 1);
+}
 #else
 #define trace(step, tensor, bytes) ((void)0)
 #endif
+
+static int32_t recurse(volatile int32_t* above) {
+  volatile int32_t frame[256];
+  frame[0] = *above + 1;
+  return recurse(frame) + frame[0];
+}
 
 static void misbehave(unsigned char* arena, const void* const inputs[], void* const outputs[]) {
   static int32_t calls;
@@ -27,6 +36,7 @@ static void misbehave(unsigned char* arena, const void* const inputs[], void* co
   if (FAKE_BUG == ZEROED_ARENA) ((float*)outputs[0])[0] += *(const float*)(arena + 48);
   if (FAKE_BUG == NOT_REPEATABLE) *(int32_t*)outputs[1] += ++calls;
   if (FAKE_BUG == CRASH) __builtin_trap();
+  if (FAKE_BUG == DEEP_STACK) *(int32_t*)outputs[1] = recurse(&calls);
   while (FAKE_BUG == HANG) __asm__ volatile("");
 }
 

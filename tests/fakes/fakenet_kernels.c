@@ -3,7 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-static const float weights[12] = {0.5f, -1.0f, 0.25f, 2.0f, -0.125f, 1.5f, 0.75f, -0.5f, 1.0f, 0.0f, -2.0f, 0.1f};
+static const float weights[12] = {0.5f,  -1.0f, 0.25f, 2.0f, -0.125f, 1.5f,
+                                  0.75f, -0.5f, 1.0f,  0.0f, -2.0f,   0.1f};
 
 int32_t fakenet_scale(const float* x, float* scaled) {
   memcpy(scaled, x, 12 * sizeof(float));

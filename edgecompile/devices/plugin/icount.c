@@ -3,8 +3,8 @@
  * Options: mark=SYMBOL  a function of the guest; its calls come in pairs, and each pair encloses a segment
  *          out=FILE     receives {"segments":[123,456]} when the guest ends
  *
- * An instruction counts once each time it is issued, whether its condition holds or not. A segment is exact and
- * the same in every run: the instructions after the first call's block up to and including the second's.
+ * An instruction counts once each time it is issued, whether its condition holds or not. A segment is exact
+ * and the same in every run: the instructions after the first call's block up to and including the second's.
  * The interface is declared here, as documented in qemu's "TCG plugins" manual, because distributions package
  * the emulator without its header. Only callbacks are used: their signatures are the same in all versions.
  */

@@ -35,6 +35,8 @@ def schedule_default(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
     """Schedule a kernel for `isa`; a block of a shape that the template does not know keeps plain loops."""
     schedule = s_tir.Schedule(function)
     _inline_elementwise(schedule)
+    # A definition inlined at two places repeats the variables of its `let`s; each gets its own here.
+    schedule = s_tir.Schedule(s_tir.transform.ConvertSSA()(schedule.mod))
     names = [schedule.get(b).name_hint for b in _blocks(schedule) if _is_reduction(schedule, b)]
     for name in names:
         schedule = _try_tiling(schedule, name, max(1, isa.vector_bits // 32))
@@ -99,7 +101,7 @@ def _tile_reduction(schedule: s_tir.Schedule, block: Any, lanes: int) -> None:
     reads_whole = len(consumers) == 1 and _same_shape(schedule, block, consumers[0])
     if consumers and not reads_whole:
         return
-    epilogue = consumers[0] if consumers else schedule.cache_write(block, 0, "local")
+    epilogue = consumers[0] if consumers else schedule.cache_write(block, 0, "global")
     loops = schedule.get_loops(epilogue)
     extents = [int(schedule.get(loop).extent) for loop in loops]
     if not loops or extents[-1] == 0:

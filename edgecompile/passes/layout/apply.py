@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx_ir as ir
 
@@ -31,13 +33,14 @@ class _Application:
     def run(self) -> None:
         borders = [self._guard(value) for value in dict.fromkeys(self.graph.outputs) if self._computed(value)]
         for node in list(self.graph):
-            if node.op_type == "Transpose" and not node.domain and self._has_rank(node.outputs[0]):
+            if self._is_affected(node):
                 self._transpose(node)
             elif node in self.choice.changes:
                 self._change(node, self.choice.changes[node])
             else:
-                for index, value in enumerate(node.inputs):
-                    self._read(node, index, value)
+                self._read_as_declared(node, node)
+            for inner in _inner_nodes(node):
+                self._read_as_declared(inner, node)
         for identity in borders:
             source = identity.inputs[0]
             assert source is not None
@@ -56,15 +59,16 @@ class _Application:
         self.graph.outputs[list(self.graph.outputs).index(value)] = result
         return identity
 
-    def _read(self, node: ir.Node, index: int, value: ir.Value | None) -> None:
-        if value is not None and self._as_declared(node, value) is not value:
-            node.replace_input_with(index, self._as_declared(node, value))
+    def _read_as_declared(self, node: ir.Node, before: ir.Node) -> None:
+        for index, value in enumerate(node.inputs):
+            declared = self._as_declared(before, value)
+            if declared is not value:
+                node.replace_input_with(index, declared)
 
     def _change(self, node: ir.Node, plan: Permuted) -> None:
         inputs: list[ir.Value | None] = [
             self._as_permuted(node, value) if index in plan.moved else self._as_declared(node, value)
             for index, value in enumerate(node.inputs)
-            if value is not None or True
         ]
         for index, numbers in plan.constants.items():
             inputs += [None] * (index + 1 - len(inputs))
@@ -78,17 +82,24 @@ class _Application:
                 value.shape = ir.Shape([shape[axis] for axis in self.perm])
                 self.permuted[value] = value
 
+    def _is_affected(self, node: ir.Node) -> bool:
+        """Whether `node` is a Transpose of a value that is not, or shall not be, as declared."""
+        shape = static_shape(node.outputs[0])
+        if node.op_type != "Transpose" or node.domain or shape is None or len(shape) != len(self.perm):
+            return False
+        return 0 not in shape and (node in self.choice.yielding or node.inputs[0] in self.permuted)
+
     def _transpose(self, node: ir.Node) -> None:
         """Compose a Transpose with the layouts around it; often nothing is left of it."""
         source, result = node.inputs[0], node.outputs[0]
         assert source is not None
-        stored = self.permuted[source] if source in self.permuted else self._as_declared(node, source)
-        moved: Movement | None = Movement.of(static_shape(stored) or ())
-        steps = [inverse(self.perm)] if source in self.permuted else []
-        steps += [permutation_of(node), *([self.perm] if node in self.choice.yielding else [])]
-        for perm in steps:
-            moved = moved.transpose(perm) if moved is not None else None
-        assert moved is not None
+        after = [permutation_of(node), *([self.perm] if node in self.choice.yielding else [])]
+        options: list[tuple[ir.Value, Movement]] = []
+        if source in self.permuted:
+            options.append(_composed(self.permuted[source], [inverse(self.perm), *after]))
+        if source in self.declared or source not in self.permuted:
+            options.append(_composed(self.declared.get(source, source), after))
+        stored, moved = min(options, key=lambda option: not option[1].is_reshape)
         place = self.permuted if node in self.choice.yielding else self.declared
         place[result] = emit(node, stored, moved)
 
@@ -104,7 +115,7 @@ class _Application:
         if value is None or value in self.permuted:
             return self.permuted[value] if value is not None else None
         shape = static_shape(value)
-        if shape is None or int(np.prod(shape)) == 1 and len(shape) < len(self.perm):
+        if shape is None or (int(np.prod(shape)) == 1 and len(shape) < len(self.perm)):
             return value
         full = (1,) * (len(self.perm) - len(shape)) + shape
         array = constant_of(value)
@@ -115,6 +126,7 @@ class _Application:
             declared = self._as_declared(before, value)
             assert declared is not None
             self.permuted[value] = self._moved(before, declared, full, self.perm)
+        self.declared.setdefault(value, value)
         return self.permuted[value]
 
     def _moved(self, before: ir.Node, value: ir.Value, shape: Shape, perm: Shape) -> ir.Value:
@@ -126,3 +138,23 @@ class _Application:
 
     def _has_rank(self, value: ir.Value) -> bool:
         return len(static_shape(value) or ()) == len(self.perm)
+
+
+def _inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
+    """The nodes in graphs that `node` holds (branches, loop bodies); they may read values from outside."""
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield from attribute.as_graph().all_nodes()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            for graph in attribute.as_graphs():
+                yield from graph.all_nodes()
+
+
+def _composed(value: ir.Value, perms: list[Shape]) -> tuple[ir.Value, Movement]:
+    """`value` and the movement of all `perms`, one after the other."""
+    moved = Movement.of(static_shape(value) or ())
+    for perm in perms:
+        step = moved.transpose(perm)
+        assert step is not None  # a chain of transposes without reshapes always aligns
+        moved = step
+    return value, moved

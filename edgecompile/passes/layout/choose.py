@@ -28,11 +28,13 @@ Shape = tuple[int, ...]
 # Prices are in thousandths of an element, so that a free change of shape still costs something.
 ELEMENT = 1000
 _ALIAS = 1
+# Calling one more kernel costs about as much as moving this many elements.
+_CALL = 64
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Under `perm`, the nodes in `changes` are permuted and the Transposes in `yielding` yield permuted data."""
+    """Under `perm`, nodes in `changes` compute permuted data and Transposes in `yielding` yield it."""
 
     perm: Shape
     changes: dict[ir.Node, Permuted]
@@ -159,4 +161,4 @@ class _Problem:
 def _price(shape: Shape, perm: Shape) -> int:
     """The price of transposing a tensor of `shape`, a token one where that only renames axes."""
     moved = Movement.of(shape).transpose(perm)
-    return _ALIAS if moved is not None and moved.is_reshape else ELEMENT * math.prod(shape)
+    return _ALIAS if moved is not None and moved.is_reshape else ELEMENT * (_CALL + math.prod(shape))

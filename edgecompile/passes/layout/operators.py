@@ -32,11 +32,13 @@ class Permuted:
 
 
 ELEMENTWISE = frozenset(
-    "Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast Ceil "
-    "Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity "
-    "IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu "
-    "Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where "
-    "Xor".split()
+    """
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor
+    Cast Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid
+    HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not
+    Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub
+    Sum Swish Tan Tanh ThresholdedRelu Where Xor
+    """.split()
 )
 
 
@@ -67,9 +69,9 @@ def _channels_last(op: FusedOp) -> Permuted:
 
 def _axis_attribute(default: int) -> Callable[[ir.Node, Shape], Permuted | None]:
     def rule(node: ir.Node, perm: Shape) -> Permuted | None:
-        axis = node.attributes.get_int("axis", default)
+        axis = node.attributes.get_int("axis", default) % len(perm)
         moved = tuple(range(len(node.inputs))) if node.op_type == "Concat" else (0,)
-        return Permuted(moved, {"axis": perm.index((axis or 0) % len(perm))})
+        return Permuted(moved, {"axis": perm.index(axis)})
 
     return rule
 
@@ -136,8 +138,9 @@ def _matmul(node: ir.Node, perm: Shape) -> Permuted | None:
 
 
 def _trailing(node: ir.Node, perm: Shape) -> Permuted | None:
-    axis = (node.attributes.get_int("axis", -1) or 0) % len(perm)
-    return Permuted((0,)) if perm[axis:] == tuple(range(axis, len(perm))) and len(node.outputs) == 1 else None
+    axis = node.attributes.get_int("axis", -1) % len(perm)
+    stays = perm[axis:] == tuple(range(axis, len(perm)))
+    return Permuted((0,)) if stays and len(node.outputs) == 1 else None
 
 
 def _numbers(value: ir.Value | None) -> list[int] | None:
@@ -154,7 +157,9 @@ _RULES: dict[str, Callable[[ir.Node, Shape], Permuted | None]] = {
     **dict.fromkeys(["Concat", "Split"], _axis_attribute(0)),
     **dict.fromkeys(["ArgMax", "ArgMin"], _index_reduction),
     **dict.fromkeys(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"], _reduction),
-    **dict.fromkeys(["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"], _reduction),
+    **dict.fromkeys(
+        ["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"], _reduction
+    ),
     **dict.fromkeys(["Expand", "Tile"], _shape_input),
     **dict.fromkeys(["QuantizeLinear", "DequantizeLinear"], _quantize),
     **dict.fromkeys(["LayerNormalization", "RMSNormalization"], _trailing),

@@ -40,6 +40,8 @@ enum status {
   STATUS_NOT_REPEATABLE = 73, /* running a sample again gave another output */
 };
 
+enum { MAX_COUNT = 1000000000 };
+
 /* What memory holds that the network has not written. Garbage is large in every type: 3.4e38 as float,
  * 1.4e306 as double, 127 as int8. A network that reads it cannot come out right by accident. */
 enum { GARBAGE = 0x7F, CANARY = 0xC5 };
@@ -93,11 +95,13 @@ static void add_number(line* to, int64_t number) {
   add_text(to, &digits[first]);
 }
 
-static _Noreturn void fail(enum status status, const char* what, int64_t number) {
+/* "runner: WHAT NUMBER AFTER" */
+static _Noreturn void fail(enum status status, const char* what, int64_t number, const char* after) {
   line message = {.length = 0};
   add_text(&message, "runner: ");
   add_text(&message, what);
   add_number(&message, number);
+  add_text(&message, after);
   add_text(&message, "\n");
   platform_complain(message.text);
   platform_exit((int)status);
@@ -112,7 +116,7 @@ static size_t place(int index, size_t offset, size_t bytes) {
   blocks[index].data = pool + offset;
   blocks[index].bytes = bytes;
   const size_t next = offset + round_up(bytes) + GUARD_BYTES;
-  if (next > POOL_BYTES) fail(STATUS_LAYOUT, "the header disagrees with NETWORK_IO_BYTES at block ", index);
+  if (next > POOL_BYTES) fail(STATUS_LAYOUT, "header and NETWORK_IO_BYTES disagree at block ", index, "");
   return next;
 }
 
@@ -132,9 +136,11 @@ static void lay_out_memory(void) {
 static void check_canaries(const unsigned char* first, const unsigned char* end, int near_block) {
   for (; first < end; ++first) {
     if (*first == CANARY) continue;
-    if (near_block == 0) fail(STATUS_OVERRUN, "memory beside the arena was written, near block ", 0);
-    if (near_block <= INPUTS) fail(STATUS_OVERRUN, "memory beside an input was written, input ", near_block - 1);
-    fail(STATUS_OVERRUN, "memory beside an output was written, output ", near_block - 1 - INPUTS);
+    const int input = near_block - 1, output = input - INPUTS;
+    const int64_t where = first - arena->data;
+    if (input < 0) fail(STATUS_OVERRUN, "memory beside the arena was written: byte ", where, "");
+    if (output < 0) fail(STATUS_OVERRUN, "memory beside input ", input, " was written");
+    fail(STATUS_OVERRUN, "memory beside output ", output, " was written");
   }
 }
 
@@ -160,18 +166,16 @@ static uint32_t checksum(const block* first, int count) {
 void edgecompile_mark(void);
 __attribute__((noinline, used)) void edgecompile_mark(void) { __asm__ volatile("" ::: "memory"); }
 
-static void print_time(const char* before, int64_t index, const char* between, int64_t repeat, int64_t duration) {
-  line record = {.length = 0};
-  add_text(&record, before);
-  add_number(&record, index);
-  if (repeat >= 0) {
-    add_text(&record, between);
-    add_number(&record, repeat);
-  }
-  add_text(&record, ",\"ns\":");
-  add_number(&record, duration);
-  add_text(&record, "}\n");
-  platform_print(record.text);
+static void add_field(line* to, const char* name, int64_t number) {
+  add_text(to, to->length == 0 ? "{\"" : ",\"");
+  add_text(to, name);
+  add_text(to, "\":");
+  add_number(to, number);
+}
+
+static void print_record(line* record) {
+  add_text(record, "}\n");
+  platform_print(record->text);
 }
 
 static int trace_file = -1; /* negative: the present run is not traced */
@@ -184,10 +188,15 @@ void edgecompile_trace(int32_t step, const void* const* tensors, const size_t* b
   if (trace_file < 0) return;
   edgecompile_mark();
   const int64_t now = platform_clock();
-  if (now >= 0) print_time("{\"step\":", step, "", -1, now - step_begin);
+  if (now >= 0) {
+    line record = {.length = 0};
+    add_field(&record, "step", step);
+    add_field(&record, "ns", now - step_begin);
+    print_record(&record);
+  }
   for (int32_t i = 0; i < count; ++i) {
     if (platform_write(trace_file, tensors[i], bytes[i]) != 0) {
-      fail(STATUS_OUTPUT_FILE, "cannot write the trace of step ", step);
+      fail(STATUS_OUTPUT_FILE, "cannot write the trace of step ", step, "");
     }
   }
   step_begin = platform_clock();
@@ -196,7 +205,7 @@ void edgecompile_trace(int32_t step, const void* const* tensors, const size_t* b
 
 static void begin_trace(const char* path) {
   trace_file = platform_open(path, 1);
-  if (trace_file < 0) fail(STATUS_OUTPUT_FILE, "cannot create the trace file, error ", trace_file);
+  if (trace_file < 0) fail(STATUS_OUTPUT_FILE, "cannot create the trace file, error ", trace_file, "");
   step_begin = platform_clock();
 }
 #endif
@@ -209,9 +218,15 @@ static void run_once(int64_t sample, int64_t repeat) {
   const int result = NETWORK_RUN(input_pointers, output_pointers, arena->data, arena->bytes);
   edgecompile_mark();
   const int64_t end = platform_clock();
-  if (result != 0) fail(STATUS_NETWORK_ERROR, "the network returned ", result);
+  if (result != 0) fail(STATUS_NETWORK_ERROR, "the network returned ", result, "");
   check_memory();
-  if (begin >= 0 && trace_file < 0) print_time("{\"sample\":", sample, ",\"repeat\":", repeat, end - begin);
+  if (begin >= 0 && trace_file < 0) {
+    line record = {.length = 0};
+    add_field(&record, "sample", sample);
+    add_field(&record, "repeat", repeat);
+    add_field(&record, "ns", end - begin);
+    print_record(&record);
+  }
 }
 
 static void run_sample(int64_t sample, int64_t repeats, const char* trace_path) {
@@ -226,34 +241,36 @@ static void run_sample(int64_t sample, int64_t repeats, const char* trace_path) 
     (void)trace_path;
 #endif
     run_once(sample, repeat);
+    if (checksum(inputs, INPUTS) != given) {
+      fail(STATUS_INPUT_CHANGED, "an input was changed in sample ", sample, "");
+    }
     const uint32_t result = checksum(outputs, OUTPUTS);
     if (repeat == 0) first_result = result;
-    if (result != first_result) fail(STATUS_NOT_REPEATABLE, "another output in repeat ", repeat);
+    if (result != first_result) fail(STATUS_NOT_REPEATABLE, "another output in repeat ", repeat, "");
   }
-  if (checksum(inputs, INPUTS) != given) fail(STATUS_INPUT_CHANGED, "an input was changed in sample ", sample);
 }
 
 static void run_samples(int in, int out, int64_t samples, int64_t repeats, const char* trace_path) {
   for (int64_t sample = 0; sample < samples; ++sample) {
     for (int i = 0; i < INPUTS; ++i) {
       if (platform_read(in, inputs[i].data, inputs[i].bytes) != 0) {
-        fail(STATUS_INPUT_FILE, "the input file ends in sample ", sample);
+        fail(STATUS_INPUT_FILE, "the input file ends in sample ", sample, "");
       }
     }
     run_sample(sample, repeats, sample + 1 == samples ? trace_path : NULL);
     for (int i = 0; i < OUTPUTS; ++i) {
       if (platform_write(out, outputs[i].data, outputs[i].bytes) != 0) {
-        fail(STATUS_OUTPUT_FILE, "cannot write the output of sample ", sample);
+        fail(STATUS_OUTPUT_FILE, "cannot write the output of sample ", sample, "");
       }
     }
   }
 }
 
-/* A positive decimal number, else 0. */
+/* A number from 1 to MAX_COUNT, else 0. */
 static int64_t parse_count(const char* text) {
   int64_t number = 0;
-  for (; *text >= '0' && *text <= '9' && number < 1000000000; ++text) number = 10 * number + (*text - '0');
-  return *text == '\0' ? number : 0;
+  for (; *text >= '0' && *text <= '9' && number <= MAX_COUNT; ++text) number = 10 * number + (*text - '0');
+  return *text == '\0' && number <= MAX_COUNT ? number : 0;
 }
 
 int runner_main(int argc, char** argv) {
@@ -262,17 +279,19 @@ int runner_main(int argc, char** argv) {
 #else
   const int most_arguments = 5;
 #endif
-  if (argc < 5 || argc > most_arguments) fail(STATUS_USAGE, "wrong number of arguments: ", argc - 1);
+  if (argc < 5 || argc > most_arguments) fail(STATUS_USAGE, "wrong number of arguments: ", argc - 1, "");
   const int64_t samples = parse_count(argv[3]), repeats = parse_count(argv[4]);
-  if (samples == 0 || repeats == 0) fail(STATUS_USAGE, "SAMPLES and REPEATS are positive numbers, not ", 0);
+  if (samples == 0 || repeats == 0) {
+    fail(STATUS_USAGE, "SAMPLES and REPEATS are positive numbers up to ", MAX_COUNT, "");
+  }
   lay_out_memory();
   const int in = platform_open(argv[1], 0), out = platform_open(argv[2], 1);
-  if (in < 0) fail(STATUS_INPUT_FILE, "cannot open the input file, error ", in);
-  if (out < 0) fail(STATUS_OUTPUT_FILE, "cannot create the output file, error ", out);
+  if (in < 0) fail(STATUS_INPUT_FILE, "cannot open the input file, error ", in, "");
+  if (out < 0) fail(STATUS_OUTPUT_FILE, "cannot create the output file, error ", out, "");
   run_samples(in, out, samples, repeats, argc == 6 ? argv[5] : NULL);
   int failed = platform_close(out) != 0;
   if (trace_file >= 0) failed |= platform_close(trace_file) != 0;
-  if (failed) fail(STATUS_OUTPUT_FILE, "cannot store the output, error ", -1);
+  if (failed) fail(STATUS_OUTPUT_FILE, "cannot store the output, error ", -1, "");
   platform_close(in);
   return 0;
 }

@@ -22,6 +22,9 @@ static size_t distance(const uint32_t* first, const uint32_t* last) {
 }
 
 _Noreturn void reset_handler(void) {
+#if __ARM_ARCH >= 8
+  __asm__ volatile("msr msplim, %0" : : "r"(&stack_bottom)); /* the stack may not grow below this */
+#endif
   CPACR |= 0xFu << 20; /* coprocessors 10 and 11: floating point, and MVE where there is one */
 #if defined(__ARM_FEATURE_MVE)
   CCR |= 1u << 19; /* LOB: the loop end instruction may skip the branch */
@@ -49,8 +52,13 @@ typedef union {
 } vector;
 
 __attribute__((section(".vectors"), used)) static const vector vectors[16] = {
-    {.address = &stack_top},   {.handler = reset_handler}, {.handler = fault_handler}, {.handler = fault_handler},
-    {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler},
-    {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler},
-    {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler},
+    {.address = &stack_top},
+    {.handler = reset_handler},
+    /* non-maskable interrupt, hard fault, memory management, bus fault, usage fault, secure fault */
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler},
+    {.handler = fault_handler},
 };

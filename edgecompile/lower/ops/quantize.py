@@ -1,0 +1,121 @@
+"""Quantized operators, computed as ONNX defines them (int32 sums, rescaled in float32)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tvm import te
+
+from edgecompile.kernels import compute_conv
+from edgecompile.kernels.compute import Layout, Tensor, add_bias, shape_of
+from edgecompile.kernels.compute_matmul import matmul
+from edgecompile.kernels.compute_quantize import Parameters, centered, dequantized, quantized, requantize
+from edgecompile.kernels.math import Expr, cast
+from edgecompile.lower.geometry import window_of
+from edgecompile.lower.pointwise import normalized_axis, scalar
+from edgecompile.lower.registry import Kind, NodeView, op
+
+Place = Callable[[Sequence[Expr]], Expr]
+
+
+@op("QuantizeLinear", kind=Kind.ELEMENTWISE)
+def quantize_linear(n: NodeView) -> Tensor:
+    """float (or int32) to 8 or 16 bits, with a scale for the tensor, a slice of `axis`, or a block of it."""
+    data, info = n.input(0), n.outputs[0]
+    scale, zero_point = _parameters(n, 1), _parameters(n, 2) if n.has(2) else None
+
+    def value(*index: Expr) -> Expr:
+        zero = zero_point.at(index) if zero_point else None
+        return quantized(data(*index), scale.at(index), zero, info.dtype)
+
+    return te.compute(info.shape, value, name="quantize")
+
+
+@op("DequantizeLinear", kind=Kind.ELEMENTWISE)
+def dequantize_linear(n: NodeView) -> Tensor:
+    data, info = n.input(0), n.outputs[0]
+    scale, zero_point = _parameters(n, 1), _parameters(n, 2) if n.has(2) else None
+
+    def value(*index: Expr) -> Expr:
+        zero = zero_point.at(index) if zero_point else None
+        return dequantized(data(*index), scale.at(index), zero, info.dtype)
+
+    return te.compute(info.shape, value, name="dequantize")
+
+
+@op("MatMulInteger", kind=Kind.ANCHOR)
+def matmul_integer(n: NodeView) -> Tensor:
+    """(A - a zero) (B - b zero) in int32; zero points for the matrix, a row of A, or a column of B."""
+    a, b = n.input(0), n.input(1)
+    left, right = centered(a, _along(n, 2, -2)), centered(b, _along(n, 3, -1))
+    return matmul(left, right, n.outputs[0].shape, "int32")
+
+
+@op("QLinearMatMul", kind=Kind.ANCHOR)
+def qlinear_matmul(n: NodeView) -> Tensor:
+    """MatMulInteger, rescaled by a_scale * b_scale / y_scale. The scales may be one a row and one a column."""
+    a, b, info = n.input(0), n.input(3), n.outputs[0]
+    left, right = centered(a, _along(n, 2, -2)), centered(b, _along(n, 5, -1))
+    total = matmul(left, right, info.shape, "int32")
+    row_scale, column_scale = _place(n, 1, -2), _place(n, 4, -1)
+    y_scale = cast(scalar(n.input(6)), "float32")
+
+    def factor(index: Sequence[Expr]) -> Expr:
+        return cast(row_scale(index), "float32") * cast(column_scale(index), "float32") / y_scale
+
+    return requantize(total, factor, scalar(n.input(7)), info.dtype)
+
+
+@op("ConvInteger", kind=Kind.ANCHOR)
+def conv_integer(n: NodeView) -> Tensor:
+    """Conv of X - x zero (which is what the padding holds) and W - w zero, in int32."""
+    return _integer_conv(n, n.input(0), n.input(1), _along(n, 2, 1), _along(n, 3, 0))
+
+
+@op("QLinearConv", kind=Kind.ANCHOR)
+def qlinear_conv(n: NodeView) -> Tensor:
+    """ConvInteger plus an int32 bias, rescaled by x_scale * w_scale / y_scale; w_scale may be one a channel."""
+    info = n.outputs[0]
+    total = _integer_conv(n, n.input(0), n.input(3), _along(n, 2, 1), _along(n, 5, 0))
+    total = add_bias(total, n.input(8) if n.has(8) else None, Layout(channels_last=False), "int32")
+    x_scale, y_scale = (cast(scalar(n.input(i)), "float32") for i in (1, 6))
+    w_scale = _place(n, 4, 1)
+
+    def factor(index: Sequence[Expr]) -> Expr:
+        return x_scale * cast(w_scale(index), "float32") / y_scale
+
+    return requantize(total, factor, scalar(n.input(7)), info.dtype)
+
+
+def _integer_conv(
+    n: NodeView, data: Tensor, weights: Tensor, data_zero: Place | None, weight_zero: Place | None
+) -> Tensor:
+    layout = Layout(channels_last=False)
+    window = window_of(n, layout, shape_of(weights)[2:])
+    read = compute_conv.read_conv(centered(weights, weight_zero))
+    shape = n.outputs[0].shape
+    return compute_conv.conv(centered(data, data_zero), read, window, n.attr("group", 1), shape, layout)
+
+
+def _parameters(n: NodeView, index: int) -> Parameters:
+    """Input `index` as scales or zero points of input 0."""
+    tensor, rank = n.input(index), len(n.input(0).shape)
+    axis = normalized_axis(n, n.attr("axis", 1), rank) if tensor.shape and rank else 0
+    return Parameters(tensor, axis, n.attr("block_size", 0))
+
+
+def _along(n: NodeView, index: int, axis: int) -> Place | None:
+    """Input `index`, read by the place along `axis`; one value for all, a vector, or broadcast to the rank."""
+    return _place(n, index, axis) if n.has(index) else None
+
+
+def _place(n: NodeView, index: int, axis: int) -> Place:
+    tensor = n.input(index)
+    extents = shape_of(tensor)
+    if all(extent == 1 for extent in extents):
+        return lambda _: scalar(tensor)
+    if len(extents) == 1:
+        return lambda place: tensor(place[axis])
+    return lambda place: tensor(
+        *(0 if e == 1 else i for e, i in zip(extents, place[len(place) - len(extents) :], strict=True))
+    )
