@@ -15,11 +15,11 @@ help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv with everything; does nothing when it is up to date
-	@tools/install-emulators
+	@.ci/install-emulators
 
 # PyTorch first and by itself, so that the machine's own choice of its build (CPU or CUDA) is kept.
-$(STAMP): pyproject.toml tools/make-venv
-	@tools/make-venv $(VENV)
+$(STAMP): pyproject.toml .ci/make-venv
+	@.ci/make-venv $(VENV)
 	$(PIP) install --quiet $(TORCH)
 	$(PIP) install --quiet --editable '.[dev,torch,cross]'
 	@touch $@

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgecompile import __version__
 from edgecompile.core.artifact import Artifact, Manifest, seal_artifact
 from edgecompile.core.isolate import run_isolated
+from edgecompile.core.model import Provenance
 from edgecompile.core.store import staged_directory
 from edgecompile.core.target import Target
-from edgecompile.errors import BudgetError, Problem, UsageError
+from edgecompile.errors import BudgetError, InputError, Problem, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +64,15 @@ class CompileResult:
 
 
 @dataclass(frozen=True)
+class _Imported:
+    """A canonical model on its way between processes."""
+
+    data: bytes
+    provenance: Provenance
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Built:
     manifest: Manifest
     report: dict[str, Any]
@@ -73,23 +83,22 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
 
     Raises EdgeCompileError subclasses; on any of them `output` is as it was before.
     """
-    from edgecompile.frontend.load import import_model
-    from edgecompile.frontend.options import ImportOptions
+    from edgecompile.frontend.load import import_limits
 
+    name = network_name(options.name or source)
+    limits = import_limits(source)
     with staged_directory(output) as staging:
-        wanted = ImportOptions(options.input_shapes, options.constants, options.trust_pickle)
-        model = import_model(source, wanted)
-        name = network_name(options.name or source)
-        built = run_isolated(
-            build_artifact,
-            model.to_bytes(),
-            model.provenance,
-            model.notes,
-            name,
+        imported = run_isolated(
+            import_canonical,
+            source,
             options,
-            staging,
-            task=f"compiling {model.provenance.source}",
+            staging / "golden.npz",
+            task=f"importing {source}",
+            memory_bytes=limits.memory_bytes,
+            timeout_s=limits.timeout_s,
+            failure=InputError,
         )
+        built = run_isolated(build_artifact, imported, name, options, staging, task=f"compiling {source}")
         if options.check_budget:
             check_budget(built.manifest, options)
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
@@ -108,23 +117,36 @@ def network_name(text: str) -> str:
     return name
 
 
-def build_artifact(
-    data: bytes, provenance: Any, notes: tuple[str, ...], name: str, options: CompileOptions, folder: Path
-) -> _Built:
+def import_canonical(source: str, options: CompileOptions, golden: Path) -> _Imported:
+    """In a guarded child process: import, infer all shapes, and write the golden vectors.
+
+    A file that crashes or exhausts native code does so here, where that is an error of the input.
+    """
+    from edgecompile.core.pipeline import Pipeline
+    from edgecompile.frontend.load import load
+    from edgecompile.frontend.options import ImportOptions
+    from edgecompile.golden import write_golden
+    from edgecompile.passes.canonicalize import canonicalize_passes
+
+    wanted = ImportOptions(options.input_shapes, options.constants, options.trust_pickle)
+    model = load(source, wanted)
+    # Passes change their graph in place; the golden outputs must come from the untouched one.
+    canonical, _ = Pipeline(canonicalize_passes()).run(model.copy())
+    write_golden(model, options.golden, GOLDEN_SAMPLES, golden)
+    return _Imported(canonical.to_bytes(), canonical.provenance, canonical.notes)
+
+
+def build_artifact(imported: _Imported, name: str, options: CompileOptions, folder: Path) -> _Built:
     """In a child process: run the passes and the backend, and write everything but the manifest."""
     from edgecompile.backends.cpu import compile_for_cpu
     from edgecompile.backends.pipeline import optimize
     from edgecompile.core.model import Model
-    from edgecompile.golden import write_golden
 
-    imported = Model.from_bytes(data, provenance, notes)
-    # Passes change their graph in place; the golden outputs must come from the untouched one.
-    copy = imported.copy()
-    model, records = optimize(copy, options.target, prove=options.prove, dump_dir=options.dump_passes)
+    model = Model.from_bytes(imported.data, imported.provenance, imported.notes)
+    model, records = optimize(model, options.target, prove=options.prove, dump_dir=options.dump_passes)
     emit = options.emit or options.target.codegen.route
     build = compile_for_cpu(model, name, options.target, emit, folder)
     (folder / "model.onnx").write_bytes(model.to_bytes())
-    write_golden(imported, options.golden, GOLDEN_SAMPLES, folder / "golden.npz")
     manifest = replace(build.manifest, tools=tool_versions())
     return _Built(manifest, _report(manifest, model, records, build.figures))
 

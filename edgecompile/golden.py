@@ -12,26 +12,33 @@ import numpy as np
 from edgecompile.core.model import Model
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InputError, Problem
-from edgecompile.passes.prove import generate_inputs, index_bounds, run_model
+from edgecompile.passes.prove import generate_inputs, index_bounds, relative_error, run_model
 
 Arrays = list[np.ndarray[Any, Any]]
 
 
 def write_golden(model: Model, source: Path | None, samples: int, path: Path) -> None:
-    """Write `path` (.npz) with in_k and out_k, each with a leading sample axis.
+    """Write `path` (.npz) with in_k and out_k, each with a leading sample axis, and noise_k.
 
-    Inputs come from `source` or are seeded noise. Raises InputError (EC3050) when they do not match.
+    Inputs come from `source` or are seeded noise. `noise_k` is how far the reference disagrees with itself:
+    the largest relative difference of output k between onnxruntime with and without its optimizations, which
+    add in another order. Raises InputError (EC3050) when the inputs do not match the network.
     """
     names = [info.name for info in model.inputs]
     if source is not None:
         batches = load_inputs(source, model.inputs)
     else:
         bounds = index_bounds(model)
-        noise = [generate_inputs(model.inputs, seed, bounds) for seed in range(samples)]
-        batches = [[sample[name] for name in names] for sample in noise]
-    results = [run_model(model, dict(zip(names, sample, strict=True))) for sample in batches]
+        made = [generate_inputs(model.inputs, seed, bounds) for seed in range(samples)]
+        batches = [[sample[name] for name in names] for sample in made]
+    feeds = [dict(zip(names, sample, strict=True)) for sample in batches]
+    results = [run_model(model, feed) for feed in feeds]
+    others = [run_model(model, feed, optimize=True) for feed in feeds]
     arrays = {f"in_{k}": np.stack([sample[k] for sample in batches]) for k in range(len(model.inputs))}
     arrays |= {f"out_{k}": np.stack([sample[k] for sample in results]) for k in range(len(results[0]))}
+    for k in range(len(results[0])):
+        errors = [relative_error(one[k], other[k]) for one, other in zip(results, others, strict=True)]
+        arrays[f"noise_{k}"] = np.asarray(max(errors, default=0.0))
     path.write_bytes(npz_bytes(arrays))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -15,9 +15,12 @@ import numpy as np
 from edgecompile.core.artifact import Artifact, Level, Verification
 from edgecompile.core.isolate import run_isolated
 from edgecompile.errors import Problem, VerificationError
-from edgecompile.execute import Array, CompiledNetwork, load_golden, unpack
+from edgecompile.execute import Array, CompiledNetwork, load_golden, reference_noise, unpack
 
 TOLERANCE = 1e-4
+# A network that amplifies rounding (a logarithm of almost nothing, say) makes even two runs of the reference
+# differ by more than TOLERANCE. A binary may differ from it by this many times what it differs from itself.
+_NOISE_FACTOR = 4.0
 REFERENCE_SECONDS = 600.0
 
 
@@ -27,7 +30,8 @@ class OutputCheck:
 
     `max_error` is the largest |difference| relative to the largest magnitude of the reference; for integers
     and booleans 0.0 or the largest float. `worst` is the index of that element, sample first, with what was
-    `got` and `expected` there. `same_class` counts the samples whose largest element is at the same place,
+    `got` and `expected` there. `allowed` is the tolerance, or a multiple of the reference's own noise where
+    that is larger. `same_class` counts the samples whose largest element is at the same place,
     for float outputs that are one vector of scores a sample.
     """
 
@@ -37,6 +41,11 @@ class OutputCheck:
     got: float
     expected: float
     same_class: int | None
+    allowed: float = TOLERANCE
+
+    @property
+    def passed(self) -> bool:
+        return self.max_error <= self.allowed
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,15 @@ def verify_artifact(
     samples = len(expected[0])
     got = network.outputs(network.run(inputs), samples)
     names = [info.name for info in artifact.manifest.outputs]
-    checks = tuple(map(compare, names, got, expected))
+    allowed = [max(tolerance, _NOISE_FACTOR * noise) for noise in reference_noise(artifact)]
+    compared = map(compare, names, got, expected)
+    checks = tuple(replace(check, allowed=limit) for check, limit in zip(compared, allowed, strict=True))
     layers = _compare_layers(artifact, device, inputs) if per_layer else ()
     worst = max(check.max_error for check in checks)
-    passed = worst <= tolerance
+    passed = all(check.passed for check in checks)
     kind = network.device
     level = cast(Level, kind.level)
-    verification = Verification(level, kind.name, worst, tolerance, samples, passed)
+    verification = Verification(level, kind.name, worst, max(allowed), samples, passed)
     artifact.record_verification(verification)
     if not passed:
         raise VerificationError(*_problems(checks, layers, tolerance, kind.name, per_layer))
@@ -180,11 +191,11 @@ def _problems(
             f"output '{check.name}' on {device} differs from the reference",
             f"index {list(check.worst)}",
             f"got {check.got:.6g}, expected {check.expected:.6g}; "
-            f"error {check.max_error:.3g} of the output's range, allowed {tolerance:.3g}",
+            f"error {check.max_error:.3g} of the output's range, allowed {check.allowed:.3g}",
             fix,
         )
         for check in checks
-        if not check.max_error <= tolerance
+        if not check.passed
     ]
 
 

@@ -157,7 +157,7 @@ int main(void) {
     if (cnn_infer(input + i * 3 * 12 * 12, output, arena) != CNN_OK) return 3;
     for (int k = 0; k < 10; ++k) sum += output[k];
   }
-  return sum > 2.9f && sum < 3.1f ? 0 : 4; /* three softmax results; a branch on them shows undefined values */
+  return sum > 2.9f && sum < 3.1f ? 0 : 4; /* three softmaxes; the branch shows undefined values */
 }
 """
 

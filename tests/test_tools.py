@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parent.parent / "tools"
+TOOLS = Path(__file__).parent.parent / ".ci"
 EMULATORS = ("qemu-aarch64", "qemu-system-arm", "arm-none-eabi-gcc", "gcc")
 
 

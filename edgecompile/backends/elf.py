@@ -31,8 +31,8 @@ def undefined_symbols(path: Path) -> frozenset[str]:
 def writable_bytes(path: Path) -> int:
     """Bytes of variables (.data and .bss) in an ELF object.
 
-    Constants that hold addresses are not counted: in position-independent code they lie in .data.rel.ro, which
-    is written once by the loader and read-only from then on.
+    Constants that hold addresses are not counted: in position-independent code they lie in .data.rel.ro,
+    which is written once by the loader and read-only from then on.
     """
     with path.open("rb") as stream:
         return sum(

@@ -22,7 +22,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Isa:
-    """The instruction set. `triple`, `cpu`, `features` in LLVM's spelling; cpu "native" means this machine."""
+    """The instruction set, in LLVM's spelling; cpu "native" is the CPU of this machine."""
 
     triple: str
     cpu: str
@@ -35,7 +35,7 @@ class Isa:
 
 @dataclass(frozen=True)
 class Codegen:
-    """How kernels are generated: `route` LLVM object or C source; inner `layout`; arena alignment in bytes."""
+    """How kernels are generated: `route` LLVM object or C source, inner `layout`, arena `align` in bytes."""
 
     route: Literal["lib", "c"] = "lib"
     layout: Literal["nchw", "nhwc"] = "nhwc"

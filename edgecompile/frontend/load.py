@@ -12,7 +12,7 @@ from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.pipeline import PassRecord, Pipeline, Prover
 from edgecompile.errors import InputError, Problem, UnsupportedError, UsageError
-from edgecompile.frontend.limits import ONNX_LIMITS, TORCH_LIMITS
+from edgecompile.frontend.limits import ONNX_LIMITS, TORCH_LIMITS, Limits
 from edgecompile.frontend.options import ImportOptions
 
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -27,6 +27,11 @@ def import_model(source: str, options: ImportOptions | None = None) -> Model:
     return import_through(source, options or ImportOptions(), Pipeline(()))[0]
 
 
+def import_limits(source: str) -> Limits:
+    """What the process that imports `source` may use; raises as `is_torch` does."""
+    return TORCH_LIMITS if is_torch(source) else ONNX_LIMITS
+
+
 def import_through(
     source: str,
     options: ImportOptions,
@@ -38,8 +43,7 @@ def import_through(
 
     Passes that call native shape inference belong here. The passes and `prove` must be picklable.
     """
-    torch = is_torch(source)
-    limits = TORCH_LIMITS if torch else ONNX_LIMITS
+    limits = import_limits(source)
     data, provenance, notes, records = run_isolated(
         _import,
         source,

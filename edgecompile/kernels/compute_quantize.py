@@ -71,5 +71,3 @@ def dequantized(value: Expr, scale: Expr, zero_point: Expr | None, dtype: str) -
     if zero_point is not None:
         whole = whole - cast(zero_point, "int32")
     return cast(cast(whole, "float32") * cast(scale, "float32"), dtype)
-
-

@@ -9,8 +9,9 @@ from tvm import tirx
 
 from edgecompile.kernels import math
 from edgecompile.kernels.compute import Tensor, element_type, shape_of
+from edgecompile.kernels.integers import wrapped_index, wrapping
 from edgecompile.kernels.loops import Buffer, each, nest
-from edgecompile.kernels.math import Expr, cast, const, wrapped_index, wrapping
+from edgecompile.kernels.math import Expr, cast, const
 
 # Of the old element and the update; "none" replaces.
 REDUCTIONS: dict[str, Callable[[Expr, Expr], Expr]] = {
@@ -56,9 +57,7 @@ def scatter_nd(data: Tensor, indices: Tensor, updates: Tensor, reduction: str) -
     return nest("scatter_nd", [data, indices, updates], [(extents, element_type(data))], body)[0]
 
 
-def tensor_scatter(
-    cache: Tensor, update: Tensor, starts: Tensor | None, axis: int, circular: bool
-) -> Tensor:
+def tensor_scatter(cache: Tensor, update: Tensor, starts: Tensor | None, axis: int, circular: bool) -> Tensor:
     """The cache with update[b] written from starts[b] on along `axis`; circular wraps at the end."""
     extents, shape = shape_of(cache), shape_of(update)
     inputs = [cache, update] if starts is None else [cache, update, starts]

@@ -1,6 +1,6 @@
 """Scalar mathematics on TVM expressions, for every element type and both code generators.
 
-float32 exp, tanh, sigmoid and erf are polynomials in plain arithmetic: they become vector instructions, need
+float32 exp, log, tanh, sigmoid and erf are polynomials in plain arithmetic: they become vector instructions, need
 no libm, and give the same result on every device up to fused multiply-adds. Everything else is a libm call.
 float16 is computed in float32. The polynomials are our own minimax fits (Lawson's iteration on a dense grid);
 the bounds in the docstrings are checked by the tests.
@@ -22,6 +22,10 @@ _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.12194440e-4
 # (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2.
 _EXP = (0.49999994, 0.16666515, 0.041668456, 0.008369419, 0.0013813144)
+# (atanh(s) / s - 1) / s^2 as a polynomial in s^2, for |s| <= 1/3.
+_ATANH = (0.33333206, 0.2001085, 0.1399957, 0.14012234)
+_SQRT_HALF_BITS = 0x3F3504F3
+_SMALLEST_NORMAL = 2.0**-126
 # erf(x) / x = P(x^2) / Q(x^2) for |x| <= 3.95, beyond which erf is 1 in float32.
 _ERF_LIMIT = 3.95
 _ERF_P = (1.1283791, 0.1915511, 0.052875504, 0.0038081843, 0.0002846863, 2.0258757e-06)
@@ -140,7 +144,6 @@ floor = _through_float32(tirx.floor)
 ceil = _through_float32(tirx.ceil)
 round_half_even = _through_float32(tirx.nearbyint)
 power = _through_float32(tirx.power)
-log = libm("log")
 log1p = libm("log1p")
 fmod = libm("fmod")
 
@@ -208,12 +211,49 @@ def _erf(x: Expr) -> Expr:
     return let(let(_clamped(x, _ERF_LIMIT), ratio), lambda e: _clamped(e, 1.0))
 
 
+def _log_of_ratio(s: Expr) -> Expr:
+    """log((1 + s) / (1 - s)) = 2 atanh(s) for |s| <= 1/3."""
+    return let(s, lambda v: let(v * v, lambda z: (v + v) + (v + v) * (z * polynomial(_ATANH, z))))
+
+
+def _log(x: Expr) -> Expr:
+    """n ln 2 + log(m) with m between sqrt(1/2) and sqrt(2); n and m come from the bits of the number."""
+    zero, infinity = const(0.0, "float32"), const(math.inf, "float32")
+
+    def finite(bits: Expr) -> Expr:
+        n = tirx.shift_right(bits - const(_SQRT_HALF_BITS, "int32"), const(23, "int32"))
+        return let(n, lambda n: with_exponent(n, bits - tirx.shift_left(n, const(23, "int32"))))
+
+    def with_exponent(n: Expr, mantissa: Expr) -> Expr:
+        m = tirx.reinterpret("float32", mantissa)
+        log_m = let(m - const(1.0, "float32"), lambda f: _log_of_ratio(f / (f + const(2.0, "float32"))))
+        whole = cast(n, "float32") - select(subnormal, const(23.0, "float32"), zero)
+        high, low = const(_LN2_HIGH, "float32"), const(_LN2_LOW, "float32")
+        return let(whole, lambda w: w * high + (w * low + log_m))
+
+    subnormal = x < const(_SMALLEST_NORMAL, "float32")
+    scaled = select(subnormal, x * const(2.0**23, "float32"), x)
+    result = let(tirx.reinterpret("int32", scaled), finite)
+    special = select(tirx.EQ(x, zero), -infinity, const(math.nan, "float32"))
+    return select(x > zero, select(x < infinity, result, infinity), special)
+
+
 exp = _float32(_exp, tirx.exp)
 exp.__doc__ = "e^x; relative error below 2e-7 in float32, subnormal results and infinity included."
+log = _float32(_log, libm("log"))
+log.__doc__ = "Natural logarithm; relative error below 3e-7 in float32, all special values included."
 tanh = _float32(_tanh, libm("tanh"))
 tanh.__doc__ = "Hyperbolic tangent; relative error below 5e-7 in float32."
 erf = _float32(_erf, tirx.erf)
 erf.__doc__ = "The error function; relative error below 6e-7 in float32."
+
+
+def _log1p_unit(u: Expr) -> Expr:
+    return _log_of_ratio(u / (u + const(2.0, "float32")))
+
+
+log1p_unit = _float32(_log1p_unit, libm("log1p"))
+log1p_unit.__doc__ = "log(1 + u) for 0 <= u <= 1; relative error below 3e-7 in float32."
 
 
 def sigmoid(x: Expr) -> Expr:
@@ -221,73 +261,6 @@ def sigmoid(x: Expr) -> Expr:
     dtype = dtype_of(x)
     one = const(1.0, "float32" if dtype == "float16" else dtype)
     return cast(one / (one + exp(-cast(x, dtype_of(one)))), dtype)
-
-
-def wrapping(operation: Callable[[Expr, Expr], Expr]) -> Callable[[Expr, Expr], Expr]:
-    """`operation` on two numbers, modulo 2^bits for integers narrower than C's int, which C would widen."""
-
-    def call(a: Expr, b: Expr) -> Expr:
-        dtype = dtype_of(a)
-        if dtype not in ("int8", "uint8", "int16", "uint16"):
-            return operation(a, b)
-        return cast(operation(cast(a, "int32"), cast(b, "int32")), dtype)
-
-    return call
-
-
-def _safe_divisor(b: Expr) -> Expr:
-    """`b`, or 1 where dividing by it would trap: by 0, and the lowest integer by -1."""
-    dtype = dtype_of(b)
-    bad = tirx.EQ(b, const(0, dtype))
-    if dtype.startswith("int"):
-        bad = tirx.Or(bad, tirx.EQ(b, const(-1, dtype)))
-    return select(bad, const(1, dtype), b)
-
-
-def divide(a: Expr, b: Expr) -> Expr:
-    """a / b; integers are rounded towards zero, and x / 0 = 0 as in numpy."""
-    dtype = dtype_of(a)
-    if is_float(dtype):
-        return a / b
-
-    def whole(x: Expr, y: Expr) -> Expr:
-        quotient = tirx.truncdiv(x, _safe_divisor(y))
-        if dtype.startswith("int"):
-            quotient = select(tirx.EQ(y, const(-1, dtype)), const(0, dtype) - x, quotient)
-        return select(tirx.EQ(y, const(0, dtype)), const(0, dtype), quotient)
-
-    return let(a, lambda x: let(b, lambda y: whole(x, y)))
-
-
-def remainder(a: Expr, b: Expr) -> Expr:
-    """a - b * trunc(a / b), the sign of `a` as C has it; 0 for an integer b = 0."""
-    if is_float(dtype_of(a)):
-        return fmod(a, b)
-    return let(b, lambda y: tirx.truncmod(a, _safe_divisor(y)))
-
-
-def modulo(a: Expr, b: Expr) -> Expr:
-    """a - b * floor(a / b), the sign of `b` as Python has it; 0 for an integer b = 0."""
-    dtype = dtype_of(a)
-    if dtype.startswith("uint"):
-        return remainder(a, b)
-    zero = const(0, dtype)
-
-    def adjusted(r: Expr, y: Expr) -> Expr:
-        opposite = tirx.Or(tirx.And(r < zero, y > zero), tirx.And(r > zero, y < zero))
-        return select(opposite, r + y, r)
-
-    return let(b, lambda y: let(remainder(a, y), lambda r: adjusted(r, y)))
-
-
-def wrapped_index(index: Expr, extent: int) -> Expr:
-    """An index from the network's data as int32: negative counts from the end; clamped to stay in memory.
-
-    ONNX leaves indices outside of [-extent, extent) undefined.
-    """
-    at = cast(index, "int32")
-    positive = select(at < const(0, "int32"), at + const(extent, "int32"), at)
-    return tirx.max(tirx.min(positive, const(extent - 1, "int32")), const(0, "int32"))
 
 
 def truncated(value: Expr, dtype: str) -> Expr:

@@ -2,8 +2,8 @@
 
 Composed and inlined compute definitions are deep nests of `let`s. Several of TVM's passes and its LLVM code
 generator take time exponential in that depth, because they substitute what they can prove about a variable.
-They cannot see through a buffer: so every bound value is stored to a local array (one element for each lane of
-a vectorised loop), which the C compiler or LLVM turns into a register again.
+They cannot see through a buffer: so every bound value is stored to a local array (one element for each lane
+of a vectorised loop), which the C compiler or LLVM turns into a register again.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from tvm import te, tirx
 
 from edgecompile.kernels.compute import shape_of
-from edgecompile.kernels.math import Expr, cast, const, let, select
+from edgecompile.kernels.math import Expr, let
 from edgecompile.lower.registry import Builder, NodeView, Tensor
 
 
@@ -40,16 +40,14 @@ def pointwise(n: NodeView, function: Callable[..., Expr], *tensors: Tensor, outp
 
 def _bound(values: Sequence[Expr], tensors: Sequence[Tensor], function: Callable[..., Expr]) -> Expr:
     """function(*values), where a value that will be inlined is bound: it is computed once in the kernel."""
-    for place, (value, tensor) in enumerate(zip(values, tensors, strict=True)):
-        if isinstance(tensor.op, te.ComputeOp) and not isinstance(value, tirx.IntImm | tirx.FloatImm):
-            rest = tensors[place + 1 :]
-            return let(
-                value,
-                lambda bound: _bound(
-                    values[place + 1 :], rest, lambda *others: function(*values[:place], bound, *others)
-                ),
-            )
-    return function(*values)
+    if not values:
+        return function()
+
+    def with_first(value: Expr) -> Expr:
+        return _bound(values[1:], tensors[1:], lambda *others: function(value, *others))
+
+    is_inlined = isinstance(tensors[0].op, te.ComputeOp)
+    return let(values[0], with_first) if is_inlined else with_first(values[0])
 
 
 def row(function: Callable[..., Expr]) -> Builder:
@@ -72,12 +70,3 @@ def normalized_axis(n: NodeView, axis: int, rank: int) -> int:
     if not -rank <= axis < max(rank, 1):
         raise n.unsupported(f"axis {axis} does not exist in a tensor of {rank} dimensions")
     return axis % rank if rank else 0
-
-
-def strides_of(shape: Sequence[int]) -> list[int]:
-    """Elements from one index to the next along each axis, in row-major order."""
-    strides, step = [], 1
-    for extent in reversed(shape):
-        strides.insert(0, step)
-        step *= extent
-    return strides

@@ -13,6 +13,7 @@ from edgecompile.passes.fix_names import FixNames
 from edgecompile.passes.fold_constants import FoldConstants
 from edgecompile.passes.inline_functions import InlineFunctions
 from edgecompile.passes.merge_duplicates import MergeDuplicates
+from edgecompile.passes.unroll_loops import UnrollLoops
 from edgecompile.passes.upgrade_opset import UpgradeOpset
 
 
@@ -31,7 +32,8 @@ def canonicalize_passes(keep: Collection[tuple[str, str]] | None = None) -> tupl
         InlineFunctions(),
         # shapes become numbers, what is known becomes a constant
         FoldConstants(),
-        *([ExpandFunctions(keep)] if keep is not None else []),
+        # with operators to lower: what is made of simpler ones, and loops of a known length, are written out
+        *([ExpandFunctions(keep), UnrollLoops(), FoldConstants()] if keep is not None else []),
         # what does nothing, is there twice or is not needed goes
         EliminateIdentity(),
         MergeDuplicates(),

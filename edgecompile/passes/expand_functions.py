@@ -24,6 +24,9 @@ from edgecompile.passes.upgrade_opset import upgrade_nodes
 Schema = Any  # onnx.defs.OpSchema; its type stub lacks the functions
 # Their bodies are loops over scalars or sequences: no step towards something that can be lowered.
 _NEVER = frozenset(("Range", "SequenceMap"))
+# Where operators with bodies come from: ONNX itself, and what it may adopt (whose only version is 1).
+_DOMAINS = ("", "ai.onnx.preview")
+_PREVIEW_VERSION = 1
 # Bodies use operators that have bodies themselves; no chain in ONNX is longer.
 _MAX_ROUNDS = 8
 
@@ -58,7 +61,7 @@ class ExpandFunctions:
         found = False
         for node in list(graph.graph.all_nodes()):
             body = None
-            if node.domain == "" and not self._stays(node):
+            if node.domain in _DOMAINS and not self._stays(node):
                 body = function_body(node, opset)
             if body is not None:
                 bind_call(graph, node, body)
@@ -73,15 +76,18 @@ def function_body(node: ir.Node, opset: int) -> ir.Function | None:
 
     Attributes that the body reads and `node` leaves out are added to `node` with their default.
     """
-    if not defs.has(node.op_type, opset, node.domain):
+    own = opset if node.domain == "" else _PREVIEW_VERSION
+    if not defs.has(node.op_type, own, node.domain):
         return None
     if node.op_type == "AffineGrid" and (static_shape(node.inputs[0]) or (1,))[0] == 1:
         return None  # the body squeezes all axes of size 1, a batch of 1 among them
-    schema: Schema = defs.get_schema(node.op_type, opset, node.domain)
-    data = _plain_body(schema, opset) or _dependent_body(schema, node, opset)
+    schema: Schema = defs.get_schema(node.op_type, own, node.domain)
+    data = _plain_body(schema, own) or _dependent_body(schema, node, own)
     if data is None:
         return None
     version, encoded = data
+    if node.domain:
+        version = opset  # the body of a preview operator does not say which opset it is written in
     message = onnx.FunctionProto.FromString(encoded)
     _drop_missing_outputs(message)
     if not message.node or len(message.output) < sum(bool(value.name) for value in node.outputs):
@@ -90,6 +96,7 @@ def function_body(node: ir.Node, opset: int) -> ir.Function | None:
         default = schema.attributes[name].default_value if name in schema.attributes else None
         if name not in node.attributes and default is not None and default.name:
             node.attributes.add(ir.serde.deserialize_attribute(default))
+    _drop_graph_parameters(message, node)
     function = ir.serde.deserialize_function(message)
     function.opset_imports[""] = opset
     if any(True for _ in upgrade_nodes(function, version, opset)):
@@ -102,6 +109,14 @@ def _drop_missing_outputs(message: onnx.FunctionProto) -> None:
     produced = {name for child in message.node for name in child.output} | set(message.input)
     while message.output and message.output[-1] not in produced:
         del message.output[-1]
+
+
+def _drop_graph_parameters(message: onnx.FunctionProto, node: ir.Node) -> None:
+    """A body made for one call already contains the graphs that the call gives as attributes."""
+    for name in [name for name, given in node.attributes.items() if given.type == ir.AttributeType.GRAPH]:
+        del node.attributes[name]
+        if name in message.attribute:
+            message.attribute.remove(name)
 
 
 def _plain_body(schema: Schema, opset: int) -> tuple[int, bytes] | None:

@@ -73,15 +73,15 @@ def _constant_shape(value: ir.Value | None) -> tuple[int, ...]:
 _COPIES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 
 
-def run_model(model: Model, inputs: Mapping[str, Array]) -> list[Array]:
-    """The outputs of `model` in onnxruntime, graph optimizations disabled, on one thread.
+def run_model(model: Model, inputs: Mapping[str, Array], optimize: bool = False) -> list[Array]:
+    """The outputs of `model` in onnxruntime on one thread, its graph optimizations disabled by default.
 
     Where onnxruntime has no kernel, onnx's reference evaluator computes instead. Raises InternalError
     (EC1201) when neither can run the graph.
     """
     data = model.to_bytes()
     try:
-        return _run_onnxruntime(data, inputs)
+        return _run_onnxruntime(data, inputs, optimize)
     except Exception as error:  # onnxruntime raises a class for every status code
         try:
             return _run_reference(data, inputs)
@@ -91,11 +91,12 @@ def run_model(model: Model, inputs: Mapping[str, Array]) -> list[Array]:
             raise InternalError(Problem("EC1201", what, model.provenance.source, why)) from error
 
 
-def _run_onnxruntime(data: bytes, inputs: Mapping[str, Array]) -> list[Array]:
+def _run_onnxruntime(data: bytes, inputs: Mapping[str, Array], optimize: bool) -> list[Array]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

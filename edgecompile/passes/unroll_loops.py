@@ -158,32 +158,42 @@ def _insert_body(node: ir.Node, step: int, arguments: Sequence[ir.Value]) -> lis
     return [given.get(value, value) for value in results]
 
 
-def _emit(node: ir.Node, op_type: str, name: str, inputs: Sequence[ir.Value], **attributes: int) -> ir.Value:
-    """A node in front of `node`, with one output called `name`."""
+def _emit(
+    node: ir.Node, op_type: str, name: str, inputs: Sequence[ir.Value], shape: Sequence[int], axis: int | None
+) -> ir.Value:
+    """A node in front of `node`, with one output of `shape` called `name`."""
     graph = node.graph
     assert isinstance(graph, ir.Graph)
+    attributes = {} if axis is None else {"axis": axis}
     made = ir.node(op_type, inputs, attributes, name=name, num_outputs=1)
-    made.outputs[0].name = name
+    result = made.outputs[0]
+    result.name, result.shape, result.type = name, ir.Shape(shape), inputs[0].type
     graph.insert_before(node, made)
-    return made.outputs[0]
+    return result
 
 
 def _element(node: ir.Node, source: ir.Value, index: int, axis: int, step: int) -> ir.Value:
     """Element `index` of a scanned input along `axis`."""
-    graph = node.graph
+    graph, shape = node.graph, list(static_shape(source) or ())
     assert isinstance(graph, ir.Graph)
-    position = add_initializer(graph, f"{node.name}/{step}/{source.name}/index", np.array(index, np.int64))
-    return _emit(node, "Gather", f"{node.name}/{step}/{source.name}", [source, position], axis=axis)
+    name = f"{node.name}/{step}/{source.name}"
+    position = add_initializer(graph, f"{name}/index", np.array(index, np.int64))
+    del shape[axis]
+    return _emit(node, "Gather", name, [source, position], shape, axis)
 
 
 def _stack(node: ir.Node, values: Sequence[ir.Value], axis: int) -> ir.Value:
     """All iterations' values behind each other along a new axis."""
-    graph = node.graph
+    graph, shape = node.graph, list(static_shape(values[0]) or ())
     assert isinstance(graph, ir.Graph)
-    where = add_initializer(graph, f"{node.name}/stack/axis", np.array([axis], np.int64))
+    axis %= len(shape) + 1
     stem = f"{node.name}/stack/{values[0].name}"
-    parts = [_emit(node, "Unsqueeze", f"{stem}/{i}", [value, where]) for i, value in enumerate(values)]
-    return _emit(node, "Concat", stem, parts, axis=axis)
+    where = add_initializer(graph, f"{stem}/axis", np.array([axis], np.int64))
+    single, whole = ([*shape[:axis], extent, *shape[axis:]] for extent in (1, len(values)))
+    parts = [
+        _emit(node, "Unsqueeze", f"{stem}/{i}", [value, where], single, None) for i, value in enumerate(values)
+    ]
+    return _emit(node, "Concat", stem, parts, whole, axis)
 
 
 def _finish(node: ir.Node, states: Sequence[ir.Value], stacks: Sequence[ir.Value]) -> None:

@@ -24,7 +24,10 @@ _SHAPE_INPUTS: dict[tuple[str, str], tuple[int, ...]] = {
     ("", "AffineGrid"): (1,),
     ("", "CenterCropPad"): (1,),
     ("", "ConstantOfShape"): (0,),
+    ("", "Loop"): (0, 1),
+    ("", "NonZero"): (0,),
     ("", "Range"): (0, 1, 2),
+    ("", "Unique"): (0,),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 import edgecompile.lower.ops  # noqa: F401
 from edgecompile.core.model import Model, Provenance
@@ -15,7 +17,9 @@ from tests.support.execute import execute
 SHAPE = [1, 4, 6, 6]
 
 
-def _graph(nodes: list[object], outputs: list[str], inputs: dict[str, list[int]] | None = None) -> ir.Model:
+def _graph(
+    nodes: list[NodeProto], outputs: list[str], inputs: dict[str, list[int]] | None = None
+) -> ir.Model:
     """Float tensors; every inner shape is SHAPE unless it is an input."""
     given = inputs or {"x": SHAPE}
     describe = helper.make_tensor_value_info
@@ -35,7 +39,7 @@ def _names(groups: list[Group]) -> list[list[str]]:
     return [[str(node.name) for node in group.nodes] for group in groups]
 
 
-def _node(op: str, inputs: list[str], output: str, **attributes: object) -> object:
+def _node(op: str, inputs: list[str], output: str, **attributes: Any) -> NodeProto:
     return helper.make_node(op, inputs, [output], name=output, **attributes)
 
 

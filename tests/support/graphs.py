@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import onnx
@@ -62,8 +61,3 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 yield from _graphs(attribute.g)
-
-
-def with_opset(model: Model, opset: int) -> Model:
-    """`model` as if its file had said `opset`."""
-    return dataclasses.replace(model, provenance=dataclasses.replace(model.provenance, opset=opset))

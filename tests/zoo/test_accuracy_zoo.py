@@ -38,7 +38,9 @@ def _imagenet(prepare: str) -> Score:
     def score(network: Network) -> float:
         module = script("eval_imagenet")
         images, labels = module.load(str(FOLDER / "eval_only/data/imagenet"))
-        result, _ = module.accuracy(network, images, labels, getattr(module, prepare), batch=16, verbose=False)
+        result, _ = module.accuracy(
+            network, images, labels, getattr(module, prepare), batch=16, verbose=False
+        )
         return float(result["top1"])
 
     return score
@@ -106,7 +108,8 @@ def test_voice_activity_of_whole_clips(tmp_path: Path) -> None:
 
     def run(frames: Array) -> Array:
         result = network.run([frames[None], _NO_STATE[None], _NO_STATE[None]])
-        return network.outputs(result, 1)[0][0]
+        probabilities: Array = network.outputs(result, 1)[0][0]
+        return probabilities
 
     assert module.main(run, data, verbose=False) == module.main(_vad_session(), data, verbose=False)
 

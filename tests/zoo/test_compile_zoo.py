@@ -45,7 +45,9 @@ def _compile_and_compare(name: str, target: str, tmp_path: Path) -> None:
     if name in SHAPES and batches[0].shape == artifact.manifest.inputs[0].shape:
         batches = [batch[None] for batch in batches]
     results = network(*batches)
-    for got, want in zip(results if isinstance(results, tuple) else (results,), expected.outputs, strict=True):
+    for got, want in zip(
+        results if isinstance(results, tuple) else (results,), expected.outputs, strict=True
+    ):
         got = got.reshape(want.shape)
         assert np.abs(got - want).max() <= _TOLERANCE * np.abs(want).max()
         if name in CLASSIFIERS and want.ndim == 2:

@@ -82,7 +82,8 @@ def script(name: str) -> ModuleType:
     sys.path.insert(0, str(FOLDER))
     try:
         spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

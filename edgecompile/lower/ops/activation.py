@@ -1,4 +1,4 @@
-"""Activation functions, element by element. Formulas and default attributes are those of the ONNX operators."""
+"""Activation functions, element by element. Formulas and default attributes are those of ONNX."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgecompile.kernels import math
-from edgecompile.kernels.math import Expr, at_least, at_most, const, dtype_of, let, select
+from edgecompile.kernels.math import Expr, at_least, at_most, cast, const, dtype_of, let, select
 from edgecompile.lower.pointwise import pointwise
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -15,17 +15,23 @@ Formula = Callable[..., Expr]
 
 
 def _activation(name: str, **defaults: Any) -> Callable[[Formula], Formula]:
-    """Register formula(x, c, *attributes) as operator `name`; attributes are read in the order of `defaults`."""
+    """Register formula(x, c, *attributes) as operator `name`; attributes in the order of `defaults`."""
 
     def register(formula: Formula) -> Formula:
         @op(name, kind=Kind.ELEMENTWISE)
         def build(n: NodeView) -> Tensor:
             values = [n.attr(key, default) for key, default in defaults.items()]
-            return pointwise(n, lambda x: let(x, lambda v: formula(v, _constants(v), *values)))
+            return pointwise(n, lambda x: _applied(x, lambda v: formula(v, _constants(v), *values)))
 
         return formula
 
     return register
+
+
+def _applied(x: Expr, formula: Callable[[Expr], Expr]) -> Expr:
+    """formula(x); half precision is computed in single."""
+    dtype = dtype_of(x)
+    return cast(let(cast(x, "float32") if dtype == "float16" else x, formula), dtype)
 
 
 def _constants(like: Expr) -> Callable[[float], Expr]:
@@ -85,19 +91,15 @@ def swish(x: Expr, c: Formula, alpha: float) -> Expr:
 @_activation("Mish")
 def mish(x: Expr, c: Formula) -> Expr:
     """x * tanh(log(1 + e^x)) = x * (e^2x + 2 e^x) / (e^2x + 2 e^x + 2); it is x where e^2x would overflow."""
-    power = math.exp(at_most(x, c(20.0 if dtype_of(x) != "float16" else 4.0)))
+    power = math.exp(at_most(x, c(20.0)))
     ratio = let(power, lambda e: let(e * (e + c(2.0)), lambda s: s / (s + c(2.0))))
-    return x * select(x > c(20.0), c(1.0), ratio) if dtype_of(x) != "float16" else x * math.tanh(_softplus(x, c))
+    return x * select(x > c(20.0), c(1.0), ratio)
 
 
 @_activation("Softplus")
 def softplus(x: Expr, c: Formula) -> Expr:
-    return _softplus(x, c)
-
-
-def _softplus(x: Expr, c: Formula) -> Expr:
     """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), which cannot overflow."""
-    return at_least(x, c(0.0)) + math.log1p(math.exp(-math.absolute(x)))
+    return at_least(x, c(0.0)) + math.log1p_unit(math.exp(-math.absolute(x)))
 
 
 @_activation("Softsign")
@@ -118,5 +120,3 @@ def gelu(x: Expr, c: Formula, approximate: str) -> Expr:
         inner = c(0.7978845608028654) * (x + c(0.044715) * x * x * x)
         return c(0.5) * x * (c(1.0) + math.tanh(inner))
     return c(0.5) * x * (c(1.0) + math.erf(x * c(0.7071067811865476)))
-
-

@@ -9,7 +9,8 @@ import numpy as np
 from tvm import tirx
 
 from edgecompile.kernels import math
-from edgecompile.kernels.math import Expr, cast, const, dtype_of, is_float, let, select, wrapping
+from edgecompile.kernels.integers import divide, modulo, remainder, wrapping
+from edgecompile.kernels.math import Expr, cast, const, dtype_of, is_float, let, select
 from edgecompile.lower.pointwise import pointwise, row, scalar
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -17,7 +18,7 @@ for _name, _function in (
     ("Add", wrapping(operator.add)),
     ("Sub", wrapping(operator.sub)),
     ("Mul", wrapping(operator.mul)),
-    ("Div", math.divide),
+    ("Div", divide),
     ("BitwiseAnd", tirx.bitwise_and),
     ("BitwiseOr", tirx.bitwise_or),
     ("BitwiseXor", tirx.bitwise_xor),
@@ -41,7 +42,7 @@ def variadic(n: NodeView) -> Tensor:
 @op("Mod", kind=Kind.ELEMENTWISE)
 def mod(n: NodeView) -> Tensor:
     """fmod=1 has the sign of the dividend (C), fmod=0 that of the divisor (Python)."""
-    return pointwise(n, math.remainder if n.attr("fmod", 0) else math.modulo)
+    return pointwise(n, remainder if n.attr("fmod", 0) else modulo)
 
 
 @op("Pow", kind=Kind.ELEMENTWISE)
@@ -137,5 +138,3 @@ def expand(n: NodeView) -> Tensor:
     """Broadcast to the output's shape; the requested shape may be smaller than the data's."""
     data = n.input(0)
     return pointwise(n, lambda x: x, data)
-
-

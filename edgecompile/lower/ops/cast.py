@@ -36,7 +36,7 @@ def bit_cast(n: NodeView) -> Tensor:
 
 
 def converted(value: Expr, dtype: str) -> Expr:
-    """`value` as `dtype`: to integers truncated and saturated, between integers modulo 2^bits, to bool != 0."""
+    """`value` as `dtype`: float to integer saturates, integer to integer wraps, bool is != 0."""
     source = dtype_of(value)
     if source == dtype:
         return value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tvm import te
 
 from edgecompile.kernels.compute import shape_of
-from edgecompile.kernels.math import Expr, wrapped_index
+from edgecompile.kernels.integers import wrapped_index
+from edgecompile.kernels.math import Expr
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -56,15 +57,13 @@ def gather_elements(n: NodeView) -> Tensor:
 
 @op("GatherND", kind=Kind.ANCHOR)
 def gather_nd(n: NodeView) -> Tensor:
-    """The last axis of the indices holds the leading coordinates of a slice, after `batch_dims` shared axes."""
+    """The last axis of the indices holds coordinates of a slice, after `batch_dims` shared axes."""
     data, indices = n.input(0), n.input(1)
     extents, batch = shape_of(data), int(n.attr("batch_dims", 0))
     outer, depth = len(indices.shape) - 1, shape_of(indices)[-1]
 
     def place(*index: Expr) -> Expr:
-        chosen = [
-            wrapped_index(indices(*index[:outer], k), extents[batch + k]) for k in range(depth)
-        ]
+        chosen = [wrapped_index(indices(*index[:outer], k), extents[batch + k]) for k in range(depth)]
         return data(*index[:batch], *chosen, *index[outer:])
 
     return te.compute(n.outputs[0].shape, place, name="gather_nd")

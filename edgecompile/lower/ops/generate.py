@@ -60,18 +60,12 @@ def constant_of_shape(n: NodeView) -> Tensor:
     return te.compute(info.shape, lambda *_: fill, name="fill")
 
 
-@op("NonZero", kind=Kind.ELEMENTWISE, static=(0,))
-def non_zero(n: NodeView) -> Tensor:
-    """The places of a constant's elements that are not zero; of anything else their number is not static."""
-    return _table(n, np.array(np.nonzero(n.require_const(0)), np.int64))
-
-
 @op("Range", kind=Kind.ELEMENTWISE, static=(0, 1, 2))
 def range_(n: NodeView) -> Tensor:
-    start, _, delta = (n.require_const(i).item() for i in range(3))
+    """start + i * delta."""
     info = n.outputs[0]
-    steps = np.arange(info.shape[0], dtype=np.float64 if isinstance(start, float) else np.int64)
-    return _table(n, (start + steps * delta).astype(info.dtype))
+    start, delta = (const(n.require_const(i).item(), info.dtype) for i in (0, 2))
+    return te.compute(info.shape, lambda i: start + cast(i, info.dtype) * delta, name="range")
 
 
 @op("Compress", kind=Kind.ANCHOR, static=(1,))
@@ -83,12 +77,4 @@ def compress(n: NodeView) -> Tensor:
     if axis is None:
         data, axis = topi.reshape(data, (math.prod(shape_of(data)),)), 0
     at = normalized_axis(n, axis, len(data.shape))
-    return te.compute(
-        shape, lambda *i: data(*i[:at], places(i[at]), *i[at + 1 :]), name="compress"
-    )
-
-
-def _table(n: NodeView, values: np.ndarray) -> Tensor:
-    """A result that is known at compile time."""
-    table = n.weight(values, "values")
-    return te.compute(n.outputs[0].shape, lambda *index: table(*index), name="table")
+    return te.compute(shape, lambda *i: data(*i[:at], places(i[at]), *i[at + 1 :]), name="compress")

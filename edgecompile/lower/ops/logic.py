@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tvm import tirx
 
 from edgecompile.kernels import math
-from edgecompile.kernels.math import Expr, cast, const, dtype_of
+from edgecompile.kernels.math import Expr, cast, const, dtype_of, select
 from edgecompile.lower.pointwise import pointwise, row
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -50,3 +50,15 @@ def is_inf(n: NodeView) -> Tensor:
         return result
 
     return pointwise(n, found)
+
+
+@op("Binarizer", kind=Kind.ELEMENTWISE, domain="ai.onnx.ml")
+def binarizer(n: NodeView) -> Tensor:
+    """1 above the threshold, else 0."""
+    threshold = n.attr("threshold", 0.0)
+
+    def above(x: Expr) -> Expr:
+        dtype = dtype_of(x)
+        return select(x > const(threshold, dtype), const(1, dtype), const(0, dtype))
+
+    return pointwise(n, above)

@@ -53,7 +53,7 @@ def matmul_integer(n: NodeView) -> Tensor:
 
 @op("QLinearMatMul", kind=Kind.ANCHOR)
 def qlinear_matmul(n: NodeView) -> Tensor:
-    """MatMulInteger, rescaled by a_scale * b_scale / y_scale. The scales may be one a row and one a column."""
+    """MatMulInteger, rescaled by a_scale * b_scale / y_scale; scales for all, each row, each column."""
     a, b, info = n.input(0), n.input(3), n.outputs[0]
     left, right = centered(a, _along(n, 2, -2)), centered(b, _along(n, 5, -1))
     total = matmul(left, right, info.shape, "int32")
@@ -74,7 +74,7 @@ def conv_integer(n: NodeView) -> Tensor:
 
 @op("QLinearConv", kind=Kind.ANCHOR)
 def qlinear_conv(n: NodeView) -> Tensor:
-    """ConvInteger plus an int32 bias, rescaled by x_scale * w_scale / y_scale; w_scale may be one a channel."""
+    """ConvInteger plus an int32 bias, rescaled by x_scale * w_scale / y_scale (one w_scale a channel)."""
     info = n.outputs[0]
     total = _integer_conv(n, n.input(0), n.input(3), _along(n, 2, 1), _along(n, 5, 0))
     total = add_bias(total, n.input(8) if n.has(8) else None, Layout(channels_last=False), "int32")
@@ -105,7 +105,7 @@ def _parameters(n: NodeView, index: int) -> Parameters:
 
 
 def _along(n: NodeView, index: int, axis: int) -> Place | None:
-    """Input `index`, read by the place along `axis`; one value for all, a vector, or broadcast to the rank."""
+    """Input `index` by the place along `axis`: one value for all, a vector, or broadcast to the rank."""
     return _place(n, index, axis) if n.has(index) else None
 
 

@@ -19,6 +19,7 @@ from edgecompile.kernels.compute_reduce import (
     find_extreme,
     reduce,
 )
+from edgecompile.kernels.integers import divide
 from edgecompile.kernels.math import Expr, cast, const, is_float, let, select
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
@@ -39,7 +40,7 @@ def _square(x: Expr) -> Expr:
 
 
 def _mean(total: Expr, count: int) -> Expr:
-    return math.divide(total, const(count, math.dtype_of(total)))
+    return divide(total, const(count, math.dtype_of(total)))
 
 
 _FORMULAS = {

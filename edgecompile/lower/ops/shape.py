@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from tvm import te, topi
 
 from edgecompile.kernels.compute import shape_of
 from edgecompile.kernels.loops import Buffer, each, nest
-from edgecompile.kernels.math import Expr, const
+from edgecompile.kernels.math import Expr
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -17,17 +16,6 @@ from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 def reshape(n: NodeView) -> Tensor:
     """The same elements in the same order; the output's shape is already known."""
     return topi.reshape(n.input(0), n.outputs[0].shape)
-
-
-@op("Shape", "Size", kind=Kind.ELEMENTWISE)
-def shape(n: NodeView) -> Tensor:
-    """The extents of the input, or their product: constants."""
-    extents = shape_of(n.input(0))
-    if n.node.op_type == "Size":
-        return te.compute((), lambda: const(int(np.prod(extents)), "int64"), name="size")
-    start, end = n.attr("start", 0), n.attr("end")
-    chosen = n.weight(np.array(extents[start:end], np.int64), "shape")
-    return te.compute(n.outputs[0].shape, lambda i: chosen(i), name="shape")
 
 
 @op("Transpose", kind=Kind.INJECTIVE)
@@ -168,5 +156,3 @@ def reverse_sequence(n: NodeView) -> Tensor:
         return data(*at)
 
     return te.compute(n.outputs[0].shape, place, name="reverse_sequence")
-
-

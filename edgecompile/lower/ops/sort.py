@@ -9,7 +9,8 @@ from tvm import te, tirx
 
 from edgecompile.kernels.compute_reduce import find_extreme
 from edgecompile.kernels.compute_sort import scan, top_k
-from edgecompile.kernels.math import Expr, cast, const, select, wrapping
+from edgecompile.kernels.integers import wrapping
+from edgecompile.kernels.math import Expr, cast, const, select
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -40,8 +41,6 @@ def hardmax(n: NodeView) -> Tensor:
 
     def hot(*index: Expr) -> Expr:
         place = best(*index[:axis], 0, *index[axis + 1 :])
-        return select(
-            tirx.EQ(cast(place, "int32"), index[axis]), const(1, info.dtype), const(0, info.dtype)
-        )
+        return select(tirx.EQ(cast(place, "int32"), index[axis]), const(1, info.dtype), const(0, info.dtype))
 
     return te.compute(info.shape, hot, name="hardmax")

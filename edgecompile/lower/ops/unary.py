@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+
 from edgecompile.kernels import math
+from edgecompile.kernels.integers import wrapping
 from edgecompile.kernels.math import Expr, const, dtype_of, is_float, let, libm, select
 from edgecompile.lower.pointwise import row
 from edgecompile.lower.registry import Kind, op
@@ -10,8 +13,9 @@ from edgecompile.lower.registry import Kind, op
 
 def _negate(x: Expr) -> Expr:
     dtype = dtype_of(x)
-    # 0 - x would turn 0.0 into 0.0 instead of -0.0.
-    return x * const(-1.0, dtype) if is_float(dtype) else math.wrapping(lambda a, b: b - a)(x, const(0, dtype))
+    if is_float(dtype):
+        return x * const(-1.0, dtype)  # 0 - x would turn 0.0 into 0.0 instead of -0.0
+    return wrapping(operator.sub)(const(0, dtype), x)
 
 
 def _sign(x: Expr) -> Expr:
