@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgecompile.core.pipeline import PassRecord
 
 # Recorded in every manifest: a change of these may change the code that is generated.
-_TOOLS = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+_TOOLS = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnx-ir", "onnxruntime", "numpy")
 GOLDEN_SAMPLES = 3
 
 

@@ -125,7 +125,7 @@ def load_golden(artifact: Artifact) -> tuple[tuple[Array, ...], tuple[Array, ...
 def reference_noise(artifact: Artifact) -> tuple[float, ...]:
     """How far the reference of each output disagrees with itself (relative; see edgecompile.golden)."""
     with np.load(artifact.path / GOLDEN, allow_pickle=False) as arrays:
-        return tuple(float(arrays[f"noise_{k}"]) for k in range(len(artifact.manifest.outputs)))
+        return tuple(arrays[f"noise_{k}"].item() for k in range(len(artifact.manifest.outputs)))
 
 
 def _per_sample(info: TensorInfo, batch: Array) -> Array:

@@ -22,12 +22,16 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Isa:
-    """The instruction set, in LLVM's spelling; cpu "native" is the CPU of this machine."""
+    """The instruction set, in LLVM's spelling; cpu "native" is the CPU of this machine.
+
+    `vector_bits` is 0 without vectors of floats. `registers` hold vectors (floats where there are none).
+    """
 
     triple: str
     cpu: str
     pointer_bits: int
     vector_bits: int = 0
+    registers: int = 16
     features: tuple[str, ...] = ()
     float_abi: Literal["hard", "soft", ""] = ""
     has_fma: bool = False

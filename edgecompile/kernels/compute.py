@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tvm import te, tirx
 
 from edgecompile.kernels.math import Expr, cast
 
-Tensor = te.Tensor
+Tensor: TypeAlias = te.Tensor
 # Reads an activation at (batch, spatial position, channel), whatever its memory layout is.
 Reader = Callable[[Expr, Sequence[Expr], Expr], Expr]
 

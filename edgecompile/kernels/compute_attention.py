@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from edgecompile.kernels.compute import Tensor, accumulator, broadcast_index, element_type, lowest_value, shape_of
+from edgecompile.kernels.compute import (
+    Tensor,
+    accumulator,
+    broadcast_index,
+    element_type,
+    lowest_value,
+    shape_of,
+)
 from edgecompile.kernels.loops import Buffer, Row, Term, each, local, multiply, nest
 from edgecompile.kernels.math import Expr, cast, const, exp, select, tanh
 
@@ -106,6 +113,15 @@ def attention(
     return nest("attention", list(given.values()), results, body)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Neighbouring keys or values: the first one's position, how many, and how to read an element."""
+
+    first: int
+    count: int
+    read: Callable[[Expr, Expr, Expr, Expr], Expr]
+
+
 class _Kernel:
     """Emits the loops over samples, heads and queries."""
 
@@ -119,9 +135,10 @@ class _Kernel:
         """Past and new keys (or values), one behind the other."""
         heads = self.heads
         with each((heads.batch, heads.key_heads)) as (batch, head):
-            for first, count, read in self._parts(name, size):
-                with each((count, size)) as (position, element):
-                    target[batch, head, first + position, element] = read(batch, head, position, element)
+            for part in self._parts(name):
+                with each((part.count, size)) as (position, element):
+                    value = part.read(batch, head, position, element)
+                    target[batch, head, part.first + position, element] = value
 
     def run(self, result: Buffer, stage: Buffer | None) -> None:
         """All outputs, and the wanted stage of the scores."""
@@ -135,15 +152,8 @@ class _Kernel:
                 self._score(row, keys, batch, own, query, stage)
                 self._softmax(row)
                 self._keep(stage, 3, row, batch, own, query)
-                products = [
-                    Term(
-                        count,
-                        lambda k, first=first: row[first + k],
-                        lambda k, column, read=read: cast(read(batch, head, k, column), self.total),
-                    )
-                    for first, count, read in self._parts("value", heads.value_size)
-                ]
-                multiply(out, 0, range(heads.value_size), lambda _: const(0, self.total), products)
+                values = [self._value_term(row, part, batch, head) for part in self._parts("value")]
+                multiply(out, 0, range(heads.value_size), lambda _: const(0, self.total), values)
 
                 def write(element: Expr, _: Expr) -> None:
                     at = heads.at(batch, own, query, element, heads.value_size)
@@ -151,23 +161,31 @@ class _Kernel:
 
                 Row(heads.value_size, vector=True).each(write)
 
-    def _parts(self, name: str, size: int) -> list[tuple[int, int, Callable[..., Expr]]]:
-        """(first position, count, reader) of the cached and of the new keys or values."""
+    def _value_term(self, row: Buffer, part: _Part, batch: Expr, head: Expr) -> Term:
+        """Probabilities times the values of one part."""
+        return Term(
+            part.count,
+            lambda k: row[part.first + k],
+            lambda k, column: cast(part.read(batch, head, k, column), self.total),
+        )
+
+    def _parts(self, name: str) -> list[_Part]:
+        """The cached and the new keys or values ("key", "value")."""
         heads, new = self.heads, self.reads[name]
-        parts: list[tuple[int, int, Callable[..., Expr]]] = []
-        if heads.past:
-            past = self.reads[f"past_{name}"]
-            parts.append((0, heads.past, lambda batch, head, at, element: past[batch, head, at, element]))
-        if heads.keys:
-            parts.append((heads.past, heads.keys, lambda b, h, at, e: new[heads.at(b, h, at, e, size)]))
-        return parts
+        size = heads.size if name == "key" else heads.value_size
+        past = self.reads.get(f"past_{name}")
+        parts = [
+            _Part(0, heads.past, lambda b, h, at, e: past[b, h, at, e]),  # type: ignore[index]
+            _Part(heads.past, heads.keys, lambda b, h, at, e: new[heads.at(b, h, at, e, size)]),
+        ]
+        return [part for part in parts if part.count]
 
     def _transpose_keys(self, keys: Buffer, batch: Expr, head: Expr) -> None:
         """Keys of one head as [size, total]: scores of neighbouring keys are computed together."""
-        for first, count, read in self._parts("key", self.heads.size):
-            with each((count, self.heads.size)) as (position, element):
-                value = cast(read(batch, head, position, element), self.total)
-                keys[element * self.heads.total + first + position] = value
+        for part in self._parts("key"):
+            with each((part.count, self.heads.size)) as (position, element):
+                value = cast(part.read(batch, head, position, element), self.total)
+                keys[element * self.heads.total + part.first + position] = value
 
     def _score(
         self, row: Buffer, keys: Buffer, batch: Expr, head: Expr, query: Expr, stage: Buffer | None
@@ -176,7 +194,9 @@ class _Kernel:
         source = self.reads["query"]
         product = Term(
             heads.size,
-            lambda k: cast(source[heads.at(batch, head, query, k, heads.size)], total) * const(scores.scale, total),
+            lambda k: (
+                cast(source[heads.at(batch, head, query, k, heads.size)], total) * const(scores.scale, total)
+            ),
             lambda k, column: keys[k * heads.total + column],
         )
         multiply(row, 0, range(heads.total), lambda _: const(0, total), [product])
@@ -194,7 +214,9 @@ class _Kernel:
 
         self.row.each(update)
 
-    def _keep(self, stage: Buffer | None, number: int, row: Buffer, batch: Expr, head: Expr, query: Expr) -> None:
+    def _keep(
+        self, stage: Buffer | None, number: int, row: Buffer, batch: Expr, head: Expr, query: Expr
+    ) -> None:
         if stage is not None and self.scores.stage == number:
             self._copy(stage, row, batch, head, query)
 

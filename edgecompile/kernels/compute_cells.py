@@ -160,7 +160,7 @@ def _hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:
 
 @dataclass(frozen=True)
 class ActivationKind:
-    """An activation function of `x`, alpha and beta; None where it has no such parameter, else its default."""
+    """A function of x, alpha and beta. A parameter is None where there is no such, else its default."""
 
     function: Callable[[Expr, float, float], Expr]
     alpha: float | None = None
@@ -179,7 +179,7 @@ ACTIVATIONS: dict[str, ActivationKind] = {
     "tanh": ActivationKind(lambda x, a, b: math.tanh(x)),
     "sigmoid": ActivationKind(lambda x, a, b: math.sigmoid(x)),
     "affine": ActivationKind(lambda x, a, b: x * _number(a, x) + _number(b, x), 1.0, 0.0),
-    "leakyrelu": ActivationKind(lambda x, a, b: select(x < _number(0, x), x * _number(a, x), x), 0.01),
+    "leakyrelu": ActivationKind(lambda x, a, b: select(x < _number(0, x), _number(a, x) * x, x), 0.01),
     "thresholdedrelu": ActivationKind(lambda x, a, b: select(x < _number(a, x), _number(0, x), x), 1.0),
     "scaledtanh": ActivationKind(lambda x, a, b: math.tanh(x * _number(b, x)) * _number(a, x), 1.0, 1.0),
     "hardsigmoid": ActivationKind(_hard_sigmoid, 0.2, 0.5),

@@ -53,7 +53,9 @@ class Boxes:
         batch, spatial, channels = layout.split(shape)
         size = channels // count
         if layout.channels_last:
-            return Boxes((batch, count), (*spatial, size), lambda b, e: (b[0], *e[:-1], b[1] * size + e[-1]), True)
+            return Boxes(
+                (batch, count), (*spatial, size), lambda b, e: (b[0], *e[:-1], b[1] * size + e[-1]), True
+            )
         return Boxes((batch, count), (size, *spatial), lambda b, e: (b[0], b[1] * size + e[0], *e[1:]), True)
 
     def each_element(self, row: Row, box: Index, body: Callable[[Index, Expr], None]) -> None:
@@ -79,7 +81,7 @@ Finish = Callable[[list[Buffer], Index, Expr], Expr]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Which statistics become results of their own ("mean", "inverse" standard deviation), and their shape."""
+    """Which of "mean" and "inverse" (standard deviation) become results of their own, and their shape."""
 
     names: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()

@@ -20,7 +20,7 @@ from edgecompile.kernels.compute import (
     shape_of,
     unflatten,
 )
-from edgecompile.kernels.math import Expr, cast, dtype_of
+from edgecompile.kernels.math import Expr, absolute, cast, dtype_of, sqrt
 
 # Greatest of all elements; minus infinity for none. TVM's own max begins with the lowest finite number.
 maximum = te.comm_reducer(
@@ -106,7 +106,9 @@ def global_average_pool(data: Tensor, shape: Sequence[int], layout: Layout) -> T
     """The mean of each channel."""
     summed = _sum_planes(data, shape, layout, lambda value: value)
     count = math.prod(int(e) for e in layout.split(shape_of(data))[1])
-    return te.compute(tuple(shape), lambda *i: cast(summed(*i) / float(count), element_type(data)), name="mean")
+    return te.compute(
+        tuple(shape), lambda *i: cast(summed(*i) / float(count), element_type(data)), name="mean"
+    )
 
 
 def global_max_pool(data: Tensor, shape: Sequence[int], layout: Layout) -> Tensor:
@@ -176,12 +178,12 @@ def _taps_inside(window: Window, axis: int, lowest: int, limit: int, outputs: in
 def _power(value: Expr, p: int) -> Expr:
     """|value| to the power p >= 1, by repeated squaring."""
     if p == 1:
-        return tirx.abs(value)
+        return absolute(value)
     even = value * value if p < 4 else _power(value * value, p // 2)
-    return even * tirx.abs(value) if p % 2 else even
+    return even * absolute(value) if p % 2 else even
 
 
 def _root(value: Expr, p: int) -> Expr:
     if p == 1:
         return value
-    return tirx.sqrt(value) if p == 2 else tirx.power(value, tirx.const(1.0 / p, dtype_of(value)))
+    return sqrt(value) if p == 2 else tirx.power(value, tirx.const(1.0 / p, dtype_of(value)))

@@ -93,9 +93,11 @@ class Step:
 
 
 class Cell(Protocol):
-    """The equations of one step. `gates` is the width of the gate buffer in multiples of H."""
+    """The equations of one step."""
 
-    gates: int
+    @property
+    def gates(self) -> int:
+        """Width of the gate buffer in multiples of H."""
 
     def emit(self, step: Step) -> None:
         """Update `step.hidden` (and `step.cell`)."""
@@ -150,7 +152,9 @@ class _Layer:
             with T.serial(0, steps) as t:
                 at = steps - 1 - t if self.sequences.reverse[direction] else t
                 cell.emit(self._step(direction, sample, at, gates))
-                self._write(y, lambda unit: self.sequences.output_index(at, direction, sample, unit), self.hidden)
+                self._write(
+                    y, lambda unit: self.sequences.output_index(at, direction, sample, unit), self.hidden
+                )
             if y is not None and "lengths" in self.reads:
                 with T.serial(0, self.sequences.steps - steps) as rest:
                     self._clear(y, steps + rest, direction, sample)
@@ -193,11 +197,14 @@ class _Layer:
         self.row.each(load)
 
     def _write(self, result: Buffer | None, at: Callable[[Expr], tuple[Expr, ...]], state: Buffer) -> None:
-        def write(unit: Expr, _: Expr) -> None:
-            result[at(unit)] = cast(state[unit], self.dtype)
+        if result is None:
+            return
+        target = result
 
-        if result is not None:
-            self.row.each(write)
+        def write(unit: Expr, _: Expr) -> None:
+            target[at(unit)] = cast(state[unit], self.dtype)
+
+        self.row.each(write)
 
     def _clear(self, y: Buffer, at: Expr, direction: int, sample: Expr) -> None:
         def clear(unit: Expr, _: Expr) -> None:

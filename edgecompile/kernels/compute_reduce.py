@@ -12,7 +12,7 @@ from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels import math
 from edgecompile.kernels.compute import Tensor, element_type, lowest_value, reduce_axes, shape_of
-from edgecompile.kernels.loops import Buffer, each, local, nest
+from edgecompile.kernels.loops import Buffer, Row, each, local, nest
 from edgecompile.kernels.math import Expr, cast, const, is_float, select
 
 
@@ -49,6 +49,9 @@ def reduce(
         return te.compute(shape, lambda *_: reducer.neutral(dtype), name="empty")
     if not axes:
         return te.compute(shape, lambda *index: before(cast(data(*index), dtype)), name="map")
+    trailing = list(axes) == list(range(len(extents) - len(axes), len(extents)))
+    if trailing and isinstance(data.op, te.PlaceholderOp):  # a loop nest could not inline what makes the data
+        return _reduce_rows(data, len(axes), reducer, dtype, before)
     loops = dict(zip(axes, reduce_axes([extents[axis] for axis in axes], "r"), strict=True))
     function = te.comm_reducer(reducer.combine, reducer.neutral, name="reduce")
 
@@ -57,6 +60,26 @@ def reduce(
         return function(before(cast(data(*place), dtype)), axis=list(loops.values()))
 
     return te.compute(shape, reduced, name="reduce")
+
+
+def _reduce_rows(
+    data: Tensor, count: int, reducer: Reducer, dtype: str, before: Callable[[Expr], Expr]
+) -> Tensor:
+    """Reduce the last `count` axes, whose elements are neighbours in memory, in several lanes."""
+    extents = shape_of(data)
+    outer = extents[: len(extents) - count]
+    row = Row(numbers.prod(extents[len(outer) :]), vector=True)
+
+    def body(reads: list[Buffer], writes: list[Buffer]) -> None:
+        partial = local(row.lanes, dtype)
+        with each((numbers.prod(outer),)) as (line,):
+
+            def element(position: Expr) -> Expr:
+                return before(cast(reads[0][line * row.extent + position], dtype))
+
+            writes[0][line] = row.reduce(partial, reducer.neutral(dtype), reducer.combine, element)
+
+    return nest("reduce_rows", [data], [((*outer, *(1,) * count), dtype)], body)[0]
 
 
 def find_extreme(data: Tensor, axis: int, lowest: bool, last: bool) -> Tensor:

@@ -38,7 +38,11 @@ def resize(data: Tensor, axes: Sequence[AxisTaps], shape: Sequence[int], extrapo
     terms = 1
     for axis in axes:
         terms *= axis.count
-    summed = _sum_unrolled(data, axes, shape, total) if terms <= _UNROLLED_TERMS else _sum_loop(data, axes, shape, total)
+    summed = (
+        _sum_unrolled(data, axes, shape, total)
+        if terms <= _UNROLLED_TERMS
+        else _sum_loop(data, axes, shape, total)
+    )
 
     def element(*index: Expr) -> Expr:
         value = summed(*index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ class _RoiAxis:
         self.extent, self.bins, self.alignment = extent, bins, alignment
         self.start, self.size = _scalar(), _scalar()
         self.samples, self.positions = local(1, "int32"), local(2, "int32")
-        self.at, self.weights = _scalar(), local(2, _TOTAL)
+        self.at, self.inside, self.weights = _scalar(), _scalar(), local(2, _TOTAL)
 
     def open(self, first: Expr, last: Expr) -> None:
         """Begin a region from coordinate `first` to `last`."""
@@ -111,12 +112,13 @@ class _RoiAxis:
         step = (cast(index, _TOTAL) + _number(0.5)) * self.size[0] / cast(self.samples[0], _TOTAL)
         at[0] = self.start[0] + cast(cell, _TOTAL) * self.size[0] + step
         inside = tirx.all(at[0] >= _number(-1.0), at[0] <= _number(float(self.extent)))
+        self.inside[0] = select(inside, _number(1.0), _number(0.0))
         at[0] = at_most(at_least(at[0], _number(0.0)), _number(float(last)))
         self.positions[0] = tirx.min(truncated(at[0], "int32"), last)
         self.positions[1] = tirx.min(self.positions[0] + 1, last)
         fraction = at[0] - cast(self.positions[0], _TOTAL)
-        self.weights[0] = select(inside, _number(1.0) - fraction, _number(0.0))
-        self.weights[1] = select(inside, fraction, _number(0.0))
+        self.weights[0] = self.inside[0] * (_number(1.0) - fraction)
+        self.weights[1] = self.inside[0] * fraction
 
 
 def _corner(axes: Sequence[_RoiAxis], y: int, x: int) -> Expr:
@@ -134,29 +136,49 @@ def max_roi_pool(data: Tensor, regions: Tensor, scale: float, shape: Sequence[in
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, corners = reads
-        result, image, bounds = local(1, dtype), local(1, "int32"), local(8, "int32")
-        with each(shape) as (region, channel, *cell):
+        result, image = local(1, dtype), local(1, "int32")
+        rows, columns = _PoolAxis(height, int(shape[2]), scale), _PoolAxis(width, int(shape[3]), scale)
+        with each(shape) as (region, channel, row, column):
             image[0] = tirx.max(tirx.min(truncated(corners[region, 0], "int32"), count - 1), 0)
-            owner = image[0]
-            for axis, extent in ((0, height), (1, width)):
-                edges = [_rounded(cast(corners[region, 2 - axis + k], _TOTAL) * _number(scale)) for k in (0, 2)]
-                bounds[axis * 4], bounds[axis * 4 + 1] = edges
-                size = tirx.max(bounds[axis * 4 + 1] - bounds[axis * 4] + 1, 1)
-                step = cast(size, _TOTAL) / _number(float(shape[2 + axis]))
-                for end, rounding in ((0, floor), (1, ceil)):
-                    edge = truncated(rounding(cast(cell[axis] + end, _TOTAL) * step), "int32")
-                    inside = tirx.max(tirx.min(edge + bounds[axis * 4], extent), 0)
-                    bounds[axis * 4 + 2 + end] = inside
-            empty = tirx.any(bounds[3] <= bounds[2], bounds[7] <= bounds[6])
-            start = source[owner, channel, tirx.min(bounds[2], height - 1), tirx.min(bounds[6], width - 1)]
+            rows.open(cast(corners[region, 2], _TOTAL), cast(corners[region, 4], _TOTAL), row)
+            columns.open(cast(corners[region, 1], _TOTAL), cast(corners[region, 3], _TOTAL), column)
+            start = source[image[0], channel, rows.inside(), columns.inside()]
+            empty = tirx.any(rows.count() == 0, columns.count() == 0)
             result[0] = tirx.if_then_else(empty, const(0, dtype), start)
-            with T.serial(0, tirx.max(bounds[3] - bounds[2], 0)) as row:
-                with T.serial(0, tirx.max(bounds[7] - bounds[6], 0)) as column:
-                    value = source[owner, channel, bounds[2] + row, bounds[6] + column]
-                    result[0] = tirx.max(result[0], value)
-            writes[0][(region, channel, *cell)] = result[0]
+            with T.serial(0, rows.count()) as y, T.serial(0, columns.count()) as x:
+                value = source[image[0], channel, rows.first[0] + y, columns.first[0] + x]
+                result[0] = tirx.max(result[0], value)
+            writes[0][region, channel, row, column] = result[0]
 
     return nest("max_roi_pool", [data, regions], [(tuple(shape), dtype)], body)[0]
+
+
+class _PoolAxis:
+    """Height or width of a region of MaxRoiPool: the elements from `first` up to `end` belong to a bin."""
+
+    def __init__(self, extent: int, bins: int, scale: float) -> None:
+        self.extent, self.bins, self.scale = extent, bins, scale
+        self.start, self.first, self.end = local(1, "int32"), local(1, "int32"), local(1, "int32")
+        self.size = _scalar()
+
+    def open(self, low: Expr, high: Expr, cell: Expr) -> None:
+        """Compute the elements of bin `cell` of a region from coordinate `low` to `high`."""
+        self.start[0] = _rounded(low * _number(self.scale))
+        whole = tirx.max(_rounded(high * _number(self.scale)) - self.start[0] + 1, 1)
+        self.size[0] = cast(whole, _TOTAL) / _number(float(self.bins))
+        self.first[0] = self._edge(floor(cast(cell, _TOTAL) * self.size[0]))
+        self.end[0] = self._edge(ceil(cast(cell + 1, _TOTAL) * self.size[0]))
+
+    def count(self) -> Expr:
+        """How many elements the bin has."""
+        return tirx.max(self.end[0] - self.first[0], 0)
+
+    def inside(self) -> Expr:
+        """The first element, or the last of the image for a bin behind it."""
+        return tirx.min(self.first[0], self.extent - 1)
+
+    def _edge(self, offset: Expr) -> Expr:
+        return tirx.max(tirx.min(truncated(offset, "int32") + self.start[0], self.extent), 0)
 
 
 def _rounded(value: Expr) -> Expr:
@@ -175,7 +197,9 @@ def max_unpool(data: Tensor, indices: Tensor, natural: Sequence[int], shape: Seq
         with each(source_shape) as index:
             target = unflatten(cast(reads[1][index], "int32"), natural)
             inside = tirx.all(
-                reads[1][index] >= 0, *[at < extent for at, extent in zip(target, shape, strict=True)]
+                reads[1][index] >= 0,
+                reads[1][index] < math.prod(natural),
+                *[at < extent for at, extent in zip(target, shape, strict=True)],
             )
             with T.If(inside), T.Then():
                 writes[0][tuple(target)] = reads[0][index]

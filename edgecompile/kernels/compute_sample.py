@@ -56,7 +56,8 @@ class Sampler:
         low = 0.0 if sampling.align_corners else -0.5
         high = extent - 1.0 - low
         at[0] = round_half_even(coordinate) if sampling.mode == "nearest" else coordinate
-        if sampling.padding == "border":
+        # A cubic kernel beyond the border still sees elements inside: its taps are moved, not its centre.
+        if sampling.padding == "border" and sampling.mode != "cubic":
             inside = tirx.all(at[0] >= self._const(low), at[0] <= self._const(high))
             at[0] = select(inside, at[0], self._clamped(at[0], 0.0, extent - 1.0))
         elif sampling.padding == "reflection":
@@ -79,7 +80,9 @@ class Sampler:
         with each((taps,) * rank) as tap:
             slots = [axis * taps + t for axis, t in enumerate(tap)]
             inside = tirx.all(*[self.positions[slot] >= 0 for slot in slots])
-            value = tirx.if_then_else(inside, read([self.positions[slot] for slot in slots]), self._const(0.0))
+            value = tirx.if_then_else(
+                inside, read([self.positions[slot] for slot in slots]), self._const(0.0)
+            )
             for slot in slots:
                 value = value * self.weights[slot]
             self.sum[0] = self.sum[0] + value

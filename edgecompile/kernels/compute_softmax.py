@@ -20,11 +20,11 @@ def softmax(data: Tensor, axis: int) -> Tensor:
 
     def emit(row: Row, source: Buffer, result: Buffer, at: At) -> None:
         highest = _row_maximum(row, source, at, total)
-        sums, powers = local(row.lanes, total), result
-        if total != dtype:
-            powers, at_power = local(row.extent, total), lambda position: (position,)
-        else:
-            at_power = at
+        sums = local(row.lanes, total)
+        # Half precision is too coarse for the powers in between.
+        own = total != dtype
+        powers = local(row.extent, total) if own else result
+        at_power: At = _alone if own else at
         row.fill(sums, tirx.const(0, total))
 
         def power(position: Expr, lane: Expr) -> None:
@@ -64,6 +64,10 @@ def log_softmax(data: Tensor, axis: int) -> Tensor:
         row.each(shift)
 
     return _each_row("log_softmax", data, axis, emit)
+
+
+def _alone(position: Expr) -> tuple[Expr, ...]:
+    return (position,)
 
 
 def _row_maximum(row: Row, source: Buffer, at: At, total: str) -> Expr:

@@ -53,7 +53,7 @@ def nest(
         in_buffers=[_buffer(t.shape, element_type(t), "read") for t in inputs],
         out_buffers=[_buffer(shape, dtype, "write") for shape, dtype in zip(shapes, dtypes, strict=True)],
     )
-    return [built] if isinstance(built, Tensor) else list(built)
+    return [built] if isinstance(built, te.Tensor) else list(built)
 
 
 def _buffer(shape: Any, dtype: str, name: str) -> Any:
@@ -100,9 +100,13 @@ class Row:
                 body(whole * self.lanes + i, 0)
 
     def reduce(
-        self, partial: Buffer, start: Expr, combine: Callable[[Expr, Expr], Expr], element: Callable[[Expr], Expr]
+        self,
+        partial: Buffer,
+        start: Expr,
+        combine: Callable[[Expr, Expr], Expr],
+        element: Callable[[Expr], Expr],
     ) -> Expr:
-        """Combine `element(position)` over the row, in `partial` (at least `lanes` long); returns the result."""
+        """Combine `element(position)` over the row; `partial` holds at least `lanes` elements."""
         self.fill(partial, start)
 
         def step(position: Expr, lane: Expr) -> None:
@@ -144,7 +148,14 @@ def multiply(
         tiles = (len(columns) - done) // width
         if tiles:
             with T.serial(0, tiles) as tile:
-                _multiply_tile(target, offset + done + tile * width, columns.start + done + tile * width, width, start, terms)
+                _multiply_tile(
+                    target,
+                    offset + done + tile * width,
+                    columns.start + done + tile * width,
+                    width,
+                    start,
+                    terms,
+                )
         done += tiles * width
 
 

@@ -1,9 +1,9 @@
 """Scalar mathematics on TVM expressions, for every element type and both code generators.
 
-float32 exp, log, tanh, sigmoid and erf are polynomials in plain arithmetic: they become vector instructions, need
-no libm, and give the same result on every device up to fused multiply-adds. Everything else is a libm call.
-float16 is computed in float32. The polynomials are our own minimax fits (Lawson's iteration on a dense grid);
-the bounds in the docstrings are checked by the tests.
+float32 exp, log, tanh, sigmoid and erf are polynomials in plain arithmetic: they become vector instructions,
+need no libm, and give the same result on every device up to fused multiply-adds. Everything else is a libm
+call. float16 is computed in float32. The polynomials are our own minimax fits (Lawson's iteration on a dense
+grid); the bounds in the docstrings are checked by the tests.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def minimum(a: Expr, b: Expr) -> Expr:
 
 def at_least(value: Expr, bound: Expr) -> Expr:
     """max(value, bound) for a bound that is not NaN: one comparison, and a NaN value stays."""
-    return select(value < bound, bound, value)
+    return let(value, lambda v: select(v < bound, bound, v))
 
 
 def at_most(value: Expr, bound: Expr) -> Expr:
     """min(value, bound) for a bound that is not NaN: one comparison, and a NaN value stays."""
-    return select(value > bound, bound, value)
+    return let(value, lambda v: select(v > bound, bound, v))
 
 
 def absolute(value: Expr) -> Expr:

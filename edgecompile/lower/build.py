@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecompile.core.model import Model
 from edgecompile.core.target import Target
 from edgecompile.kernels.schedules.default import schedule_default
-from edgecompile.lower.codegen import kernels_to_c, kernels_to_object
+from edgecompile.lower.codegen import kernels_to_c, kernels_to_object, resolve_native
 from edgecompile.lower.entry import EntrySources, generate_entry
 from edgecompile.lower.lower import lower_graph
 from edgecompile.lower.program import Program
@@ -35,12 +35,13 @@ def build_network(model: Model, name: str, target: Target, emit: str, folder: Pa
     `emit` is "lib" (LLVM object) or "c". Raises UnsupportedError for nodes that cannot be compiled.
     """
     lowered = lower_graph(model, name)
-    functions = {symbol: schedule_default(f, target.isa) for symbol, f in lowered.functions.items()}
+    isa = resolve_native(target.isa)
+    functions = {symbol: schedule_default(f, isa) for symbol, f in lowered.functions.items()}
     kernels = folder / (f"{name}_kernels.c" if emit == "c" else f"{name}_kernels.o")
     workspace: dict[str, int] = {}
     if functions:
         workspace = (
-            kernels_to_c(functions, kernels) if emit == "c" else kernels_to_object(functions, target, kernels)
+            kernels_to_c(functions, kernels) if emit == "c" else kernels_to_object(functions, isa, kernels)
         )
     steps = tuple(replace(s, workspace=workspace.get(s.symbol, 0)) for s in lowered.program.steps)
     program = replace(lowered.program, steps=steps)

@@ -99,7 +99,7 @@ class _LetLowering:
 
     def _call(self, call: Any, mutator: Any) -> Any:
         """What is bound in a branch of if_then_else stays there: it may be invalid outside."""
-        if self.scope is None or getattr(call.op, "name", "") != "tirx.if_then_else":
+        if self.scope is None or getattr(call.op, "name", "").split(".")[-1] != "if_then_else":
             return mutator.default_mutate(call)
         condition = mutator.mutate(call.args[0])
         scope, self.scope = self.scope, None

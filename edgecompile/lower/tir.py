@@ -16,7 +16,7 @@ from tvm import s_tir, tirx
 from tvm.ir import PointerType, PrimType
 from tvm_ffi.structural import structural_map
 
-from edgecompile.lower.c_constants import exact_constants
+from edgecompile.lower.legalize_for_c import legalize_for_c
 from edgecompile.lower.lets import lower_lets
 
 # Accumulator tiles stay on the stack (and then in registers); anything larger belongs to the memory plan.
@@ -58,6 +58,7 @@ def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
     s, x = s_tir.transform, tirx.transform
     return [
         x.BindTarget(target.with_host(target)),
+        s.ConvertSSA(),
         # blocks -> loops and buffers
         s.CanonicalizeLoop(),
         s.LowerInitBlock(),
@@ -87,7 +88,7 @@ def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
         unpack.as_pass(),
         x.BF16StorageLegalize(),
         x.LowerIntrin(),
-        *([exact_constants()] if target.kind.name == "c" else []),
+        *([legalize_for_c()] if target.kind.name == "c" else []),
     ]
 
 

@@ -191,7 +191,8 @@ def _stack(node: ir.Node, values: Sequence[ir.Value], axis: int) -> ir.Value:
     where = add_initializer(graph, f"{stem}/axis", np.array([axis], np.int64))
     single, whole = ([*shape[:axis], extent, *shape[axis:]] for extent in (1, len(values)))
     parts = [
-        _emit(node, "Unsqueeze", f"{stem}/{i}", [value, where], single, None) for i, value in enumerate(values)
+        _emit(node, "Unsqueeze", f"{stem}/{i}", [value, where], single, None)
+        for i, value in enumerate(values)
     ]
     return _emit(node, "Concat", stem, parts, whole, axis)
 

@@ -1,4 +1,4 @@
-"""Run all conformance cases and say what became of them: `python -m tests.conformance.survey [--write]`."""
+"""Run all conformance cases and say what became of them: `python -m tests.conformance.survey`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def expected_refusals() -> frozenset[str]:
     return frozenset(line.split("#")[0].strip() for line in lines if line.split("#")[0].strip())
 
 
-def _attempt(name: str) -> tuple[str, str, str]:
+def _attempt(name: str, target: str, emit: str) -> tuple[str, str, str]:
     """One case; a fork keeps a crash from ending the survey."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            outcome = run_case(all_cases()[name])
+            outcome = run_case(all_cases()[name], target, emit)
         except BaseException as error:
             outcome = Outcome("wrong", f"{type(error).__name__}: {error}")
         os.write(writer, f"{outcome.kind}\n{outcome.detail[:2000]}".encode())
@@ -46,11 +46,14 @@ def main() -> None:
     """Print every case that did not pass, then the totals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="rewrite expected_refusals.txt")
+    parser.add_argument("--target", default="host", help="a target that this machine executes")
+    parser.add_argument("--emit", default="lib", choices=("lib", "c"))
     parser.add_argument("pattern", nargs="?", default="", help="only cases whose name contains this")
     arguments = parser.parse_args()
     names = [name for name in all_cases() if arguments.pattern in name]
     with multiprocessing.Pool(2) as pool:
-        outcomes = pool.map(_attempt, names, chunksize=8)
+        jobs = [(name, arguments.target, arguments.emit) for name in names]
+        outcomes = pool.starmap(_attempt, jobs, chunksize=8)
     for name, kind, detail in outcomes:
         if kind != "passed":
             sys.stdout.write(f"{kind:8} {name}: {' '.join(detail.split())[:300]}\n")

@@ -23,7 +23,11 @@ def slow(query: Array, key: Array, value: Array, hidden: Array, scale: float) ->
 @pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("key_heads", [1, 2, 4])
 def test_heads_share_keys(merged: bool, key_heads: int) -> None:
-    query, key, value = normal(2, 4, 3, 8), normal(2, key_heads, 11, 8, seed=1), normal(2, key_heads, 11, 5, seed=2)
+    query, key, value = (
+        normal(2, 4, 3, 8),
+        normal(2, key_heads, 11, 8, seed=1),
+        normal(2, key_heads, 11, 5, seed=2),
+    )
     want = slow(query, key, value, np.zeros((3, 11), bool), 0.5)
     heads = Heads(2, 4, key_heads, 3, 11, 0, 8, 5, merged)
     arrays = [query, key, value]

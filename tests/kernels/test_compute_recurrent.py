@@ -43,7 +43,10 @@ def test_states_follow_the_equations(
     cell: Cell, gates: int, slow: Callable[..., tuple[Array, Array]], batch_first: bool, reverse: bool
 ) -> None:
     data, lengths = normal(STEPS, BATCH, FEATURES), np.array([4, 2], "int32")
-    weights, recurrence = normal(1, FEATURES, gates * HIDDEN, seed=1), normal(1, HIDDEN, gates * HIDDEN, seed=2)
+    weights, recurrence = (
+        normal(1, FEATURES, gates * HIDDEN, seed=1),
+        normal(1, HIDDEN, gates * HIDDEN, seed=2),
+    )
     bias = normal(1, gates * HIDDEN, seed=3)
     y = np.zeros((STEPS, 1, BATCH, HIDDEN), "float32")
     last = np.zeros((1, BATCH, HIDDEN), "float32")
@@ -59,9 +62,7 @@ def test_states_follow_the_equations(
         data, y, last = data.transpose(1, 0, 2), y.transpose(2, 0, 1, 3), last.transpose(1, 0, 2)
     sequences = Sequences(STEPS, BATCH, FEATURES, HIDDEN, (reverse,), batch_first)
 
-    def definition(
-        x: te.Tensor, w: te.Tensor, r: te.Tensor, b: te.Tensor, n: te.Tensor
-    ) -> list[te.Tensor]:
+    def definition(x: te.Tensor, w: te.Tensor, r: te.Tensor, b: te.Tensor, n: te.Tensor) -> list[te.Tensor]:
         operands = Operands(x, w, r, bias=b, lengths=n)
         return recurrent(operands, sequences, [cell], (True, True, False))
 
@@ -91,7 +92,9 @@ def test_gru_resets_before_or_after_the_product(after: bool) -> None:
     hidden, late = np.zeros(HIDDEN), normal(1, HIDDEN, seed=3)
     for t in range(STEPS):
         from_data = np.split(data[t, 0] @ weights[0], 3)
-        z, r = (sigmoid(from_data[g] + hidden @ recurrence[0][:, g * HIDDEN : (g + 1) * HIDDEN]) for g in (0, 1))
+        z, r = (
+            sigmoid(from_data[g] + hidden @ recurrence[0][:, g * HIDDEN : (g + 1) * HIDDEN]) for g in (0, 1)
+        )
         last = recurrence[0][:, 2 * HIDDEN :]
         inner = r * (hidden @ last + late[0]) if after else (r * hidden) @ last
         hidden = (1 - z) * np.tanh(from_data[2] + inner) + z * hidden
@@ -101,7 +104,9 @@ def test_gru_resets_before_or_after_the_product(after: bool) -> None:
         operands = Operands(x, w, r, recurrent_bias=b if after else None)
         return recurrent(operands, sequences, [GruCell(SIGMOID, TANH, None, after)], (False, True, False))
 
-    (result,) = compute(lambda *t: definition(*t) if after else [*definition(*t)], data, weights, recurrence, late)
+    (result,) = compute(
+        lambda *t: definition(*t) if after else [*definition(*t)], data, weights, recurrence, late
+    )
     assert_close(result[0, 0], hidden.astype("float32"))
 
 
@@ -127,7 +132,7 @@ def test_activation_functions(name: str) -> None:
 
     def apply(x: te.Tensor) -> te.Tensor:
         def element(i: Expr) -> Expr:
-            return function(x[i])
+            return function(x(i))
 
         return te.compute(data.shape, element)
 

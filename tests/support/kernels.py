@@ -33,7 +33,7 @@ def compute(definition: Definition, *inputs: Array, scheduled: bool = True) -> l
     results = [np.empty([int(e) for e in t.shape], str(t.dtype)) for t in outputs]
     with tempfile.TemporaryDirectory(prefix="edgecompile-test-") as folder:
         source, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
-        workspace = kernels_to_object({"kernel": function}, host, source)["kernel"]
+        workspace = kernels_to_object({"kernel": function}, host.isa, source)["kernel"]
         subprocess.run(["gcc", "-shared", "-o", library, source, "-lm"], check=True)
         buffers = [np.ascontiguousarray(a) for a in inputs] + results
         buffers.append(np.full(workspace + 64, 0xA5, np.uint8))

@@ -31,7 +31,7 @@ def node_model(
     opset: int = 22,
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """A model of one node. Input i is called "x{i}"; those in `constants` are initializers; None is left out."""
+    """A model of one node. Input i is called "x{i}", an initializer if in `constants`; None is left out."""
     names = ["" if array is None else f"x{i}" for i, array in enumerate(inputs)]
     node = helper.make_node(op_type, names, list(outputs), name="node", domain=domain, **attributes)
     given = [(name, array) for name, array in zip(names, inputs, strict=True) if array is not None]

@@ -7,7 +7,8 @@ and the epilogue (bias, activation, residual) is applied to the tile before it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import s_tir, tirx
@@ -15,10 +16,13 @@ from tvm.ir import Call
 from tvm_ffi.structural import structural_walk
 
 from edgecompile.core.target import Isa
+from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
 
 _REDUCE = 2  # tirx.IterVar.CommReduce
-_MAX_ACCUMULATORS = 12
-_MAX_COLUMNS = 32
+_MAX_VECTORS = 4
+# What a first-level cache and a good part of the next one hold.
+_NEAR_BYTES = 128 * 1024
+_CACHE_LINE_BYTES = 64
 # Calls that cost no more than an arithmetic instruction and may be computed again where they are used.
 _CHEAP_CALLS = {"if_then_else", "likely", "fabs", "reinterpret"}
 
@@ -31,6 +35,21 @@ class Tile:
     columns: int
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What a register tile is chosen for: float `lanes` of a vector, `registers`, and how many multiply-adds
+    must be `in_flight` to keep the units busy (their latency times their number)."""
+
+    lanes: int
+    registers: int
+    in_flight: int
+
+    @staticmethod
+    def of(isa: Isa) -> Machine:
+        lanes = max(1, isa.vector_bits // 32)
+        return Machine(lanes, isa.registers, 8 if lanes > 1 else 2)
+
+
 def schedule_default(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
     """Schedule a kernel for `isa`; a block of a shape that the template does not know keeps plain loops."""
     schedule = s_tir.Schedule(function)
@@ -38,16 +57,22 @@ def schedule_default(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
     # A definition inlined at two places repeats the variables of its `let`s; each gets its own here.
     schedule = s_tir.Schedule(s_tir.transform.ConvertSSA()(schedule.mod))
     names = [schedule.get(b).name_hint for b in _blocks(schedule) if _is_reduction(schedule, b)]
+    machine = Machine.of(isa)
     for name in names:
-        schedule = _try_tiling(schedule, name, max(1, isa.vector_bits // 32))
+        schedule = _try_tiling(schedule, name, machine)
+    for block in _blocks(schedule):
+        if _is_spatial(schedule, block) and len(schedule.get_loops(block)) == len(
+            schedule.get(block).iter_vars
+        ):
+            vectorize_elementwise(schedule, block, machine.lanes)
     return schedule.mod["main"]
 
 
-def _try_tiling(schedule: s_tir.Schedule, name: str, lanes: int) -> s_tir.Schedule:
+def _try_tiling(schedule: s_tir.Schedule, name: str, machine: Machine) -> s_tir.Schedule:
     """The schedule with block `name` tiled, or as it was when its shape does not allow that."""
     trial = s_tir.Schedule(schedule.mod)
     try:
-        _tile_reduction(trial, trial.get_sblock(name), lanes)
+        _tile_reduction(trial, trial.get_sblock(name), machine)
     except s_tir.ScheduleError:
         return schedule
     return trial
@@ -95,65 +120,92 @@ def _is_expensive(block: Any) -> bool:
     return found
 
 
-def _tile_reduction(schedule: s_tir.Schedule, block: Any, lanes: int) -> None:
+def _tile_reduction(schedule: s_tir.Schedule, block: Any, machine: Machine) -> None:
     """Compute `block` tile by tile, inside the loops of the one block that reads it."""
     consumers = schedule.get_consumers(block)
     reads_whole = len(consumers) == 1 and _same_shape(schedule, block, consumers[0])
-    if consumers and not reads_whole:
+    if (consumers and not reads_whole) or all(v.iter_type for v in schedule.get(block).iter_vars):
         return
     epilogue = consumers[0] if consumers else schedule.cache_write(block, 0, "global")
     loops = schedule.get_loops(epilogue)
     extents = [int(schedule.get(loop).extent) for loop in loops]
     if not loops or extents[-1] == 0:
         return
-    if not _reads_contiguously(schedule, block):
-        lanes = 1
-    tile = choose_tile(extents[-2] if len(extents) > 1 else 1, extents[-1], lanes)
+    lanes = machine.lanes if _reads_contiguously(schedule, block) else 1
+    tile = choose_tile(extents[-2] if len(extents) > 1 else 1, extents[-1], replace(machine, lanes=lanes))
     column_outer, columns = schedule.split(loops[-1], [None, tile.columns])
-    inner = [columns]
+    outer, inner = [*loops[:-1], column_outer], [columns]
     if len(loops) > 1:
         row_outer, rows = schedule.split(loops[-2], [None, tile.rows])
-        schedule.reorder(row_outer, column_outer, rows, columns)
-        inner = [rows, columns]
-    schedule.compute_at(block, column_outer, preserve_unit_loops=True)
-    _finish_tile(schedule, block, len(schedule.get_loops(epilogue)) - len(inner), tile, lanes)
-    if len(inner) > 1 and tile.rows > 1:
-        schedule.unroll(inner[0])
-    if lanes > 1 and tile.columns > 1:
-        schedule.vectorize(inner[-1])
+        outer, inner = [*loops[:-2], row_outer, column_outer], [rows, columns]
+    if _weight_bytes(schedule, block) > _NEAR_BYTES and 4 * tile.columns >= _CACHE_LINE_BYTES:
+        # Weights that do not stay near the core are read once, the smaller activations again and again;
+        # unless that would fetch every line of them several times for narrow columns.
+        outer = [outer[-1], *outer[:-1]]
+    schedule.reorder(*outer, *inner)
+    schedule.compute_at(block, outer[-1], preserve_unit_loops=True)
+    _finish_tile(schedule, block, len(outer), lanes)
+    _unroll_tile(schedule, inner, lanes)
 
 
-def _finish_tile(schedule: s_tir.Schedule, block: Any, depth: int, tile: Tile, lanes: int) -> None:
+def _weight_bytes(schedule: s_tir.Schedule, block: Any) -> int:
+    """Bytes of a full weight operand: one element for each reduction step and each column."""
+    variables = schedule.get(block).iter_vars
+    reduced = math.prod(int(v.dom.extent) for v in variables if v.iter_type == _REDUCE)
+    columns = [int(v.dom.extent) for v in variables if v.iter_type == 0][-1]
+    return 4 * reduced * columns
+
+
+def _finish_tile(schedule: s_tir.Schedule, block: Any, depth: int, lanes: int) -> None:
     """Order the block's own loops: reductions outside, rows unrolled, columns as lanes."""
     own = schedule.get_loops(block)[depth:]
     kinds = [v.iter_type for v in schedule.get(block).iter_vars]
     spatial = [loop for loop, kind in zip(own, kinds, strict=True) if kind == 0]
     reduction = [loop for loop, kind in zip(own, kinds, strict=True) if kind == _REDUCE]
     schedule.reorder(*reduction, *spatial)
-    unrolled = spatial[:-1] if lanes > 1 else spatial
-    for loop in unrolled:
-        schedule.unroll(loop)
-    if lanes > 1 and tile.columns > 1:
-        schedule.vectorize(spatial[-1])
+    _unroll_tile(schedule, spatial, lanes)
     schedule.decompose_reduction(block, reduction[0])
 
 
-def choose_tile(rows: int, columns: int, lanes: int) -> Tile:
+def _unroll_tile(schedule: s_tir.Schedule, loops: list[Any], lanes: int) -> None:
+    """Unroll the loops of a tile; the innermost becomes vectors of exactly `lanes`, or of fewer if it is short."""
+    if lanes > 1:
+        extent = int(schedule.get(loops[-1]).extent)
+        vectors, vector = schedule.split(loops[-1], [None, min(extent, lanes)])
+        schedule.vectorize(vector)
+        loops = [*loops[:-1], vectors]
+    for loop in loops:
+        schedule.unroll(loop)
+
+
+def choose_tile(rows: int, columns: int, machine: Machine) -> Tile:
     """The register tile for an output of `rows x columns` (the two innermost extents).
 
-    Columns: the divisor that wastes the fewest lanes, larger first. Rows: the largest divisor that keeps
-    the accumulators within the register file.
+    One step of the reduction loads `columns` weights and `rows` activations and needs an instruction for each
+    pair of an activation and a vector of weights. The tile that needs the fewest cycles for each output wins,
+    by a machine that runs `in_flight` such instructions at a time (fewer leave it waiting) and whose loads
+    cost half as much; among equals the smaller one.
     """
-    limit = _MAX_COLUMNS if lanes > 1 else 4
-    divisors = [d for d in range(1, min(columns, limit) + 1) if columns % d == 0]
 
-    def used(width: int) -> float:
-        return width / (-(-width // lanes) * lanes)
+    def cycles(tile: Tile) -> float:
+        vectors = -(-tile.columns // machine.lanes)
+        instructions = max(tile.rows * vectors, machine.in_flight)
+        return (instructions + 0.5 * (tile.rows + vectors)) / (tile.rows * tile.columns)
 
-    best = max(divisors, key=lambda d: (used(d) > 0.6, min(d, 2 * lanes) * used(d), -d))
-    registers = -(-best // lanes)
-    rows_limit = max(1, _MAX_ACCUMULATORS // registers)
-    return Tile(max(d for d in range(1, min(rows, rows_limit, 8) + 1) if rows % d == 0), best)
+    def fits(tile: Tile) -> bool:
+        vectors = -(-tile.columns // machine.lanes)
+        return tile.rows * vectors + vectors + 1 <= machine.registers
+
+    widths = _divisors(columns, _MAX_VECTORS * machine.lanes)
+    # Whole vectors, or one vector of a width that the machine has.
+    whole = [width for width in widths if width % machine.lanes == 0 or width.bit_count() == 1]
+    tiles = [Tile(row, column) for row in _divisors(rows, machine.registers) for column in whole]
+    fitting = [tile for tile in tiles if fits(tile)] or [Tile(1, 1)]
+    return min(fitting, key=lambda tile: (round(cycles(tile), 4), tile.rows * tile.columns, tile.rows))
+
+
+def _divisors(extent: int, limit: int) -> list[int]:
+    return [d for d in range(1, min(extent, limit) + 1) if extent % d == 0]
 
 
 def _same_shape(schedule: s_tir.Schedule, block: Any, consumer: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from edgecompile.kernels import math
 from edgecompile.kernels.math import Expr, at_least, at_most, cast, const, dtype_of, let, select
 from edgecompile.lower.pointwise import pointwise
@@ -20,12 +22,17 @@ def _activation(name: str, **defaults: Any) -> Callable[[Formula], Formula]:
     def register(formula: Formula) -> Formula:
         @op(name, kind=Kind.ELEMENTWISE)
         def build(n: NodeView) -> Tensor:
-            values = [n.attr(key, default) for key, default in defaults.items()]
+            values = [_attribute(n, key, default) for key, default in defaults.items()]
             return pointwise(n, lambda x: _applied(x, lambda v: formula(v, _constants(v), *values)))
 
         return formula
 
     return register
+
+
+def _attribute(n: NodeView, name: str, default: Any) -> Any:
+    """Attributes of ONNX are float32, and so are their defaults."""
+    return n.attr(name, float(np.float32(default)) if isinstance(default, float) else default)
 
 
 def _applied(x: Expr, formula: Callable[[Expr], Expr]) -> Expr:
@@ -71,16 +78,16 @@ def selu(x: Expr, c: Formula, alpha: float, gamma: float) -> Expr:
 
 @_activation("HardSigmoid", alpha=0.2, beta=0.5)
 def hard_sigmoid(x: Expr, c: Formula, alpha: float, beta: float) -> Expr:
-    return let(x * c(alpha) + c(beta), lambda v: _unit_interval(v, c))
+    return _unit_interval(x * c(alpha) + c(beta), c)
 
 
 @_activation("HardSwish")
 def hard_swish(x: Expr, c: Formula) -> Expr:
-    return x * let(x * c(1.0 / 6.0) + c(0.5), lambda v: _unit_interval(v, c))
+    return x * _unit_interval(x * c(1.0 / 6.0) + c(0.5), c)
 
 
 def _unit_interval(x: Expr, c: Formula) -> Expr:
-    return let(at_least(x, c(0.0)), lambda v: at_most(v, c(1.0)))
+    return at_most(at_least(x, c(0.0)), c(1.0))
 
 
 @_activation("Swish", alpha=1.0)

@@ -100,11 +100,8 @@ def clip(n: NodeView) -> Tensor:
     high = scalar(n.input(2)) if n.has(2) else _bound(n, "max", dtype)
 
     def clipped(x: Expr) -> Expr:
-        if low is not None:
-            x = let(x, lambda v: math.at_least(v, low))
-        if high is not None:
-            x = let(x, lambda v: math.at_most(v, high))
-        return x
+        x = x if low is None else math.at_least(x, low)
+        return x if high is None else math.at_most(x, high)
 
     return pointwise(n, clipped, data)
 

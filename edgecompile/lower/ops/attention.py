@@ -13,6 +13,8 @@ from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 def attention_op(n: NodeView) -> list[Tensor]:
     """Results Y, present_key, present_value, qk_matmul_output; the softmax is computed in float32 or more."""
     heads = _heads(n)
+    if not (heads.total and heads.size and heads.value_size):
+        raise n.unsupported("its keys or values are empty", "remove the node")
     wanted = [index < len(n.outputs) and bool(n.outputs[index].name) for index in range(4)]
     stage = int(n.attr("qk_matmul_output_mode", 0)) if wanted[3] else None
     scale = n.attr("scale")

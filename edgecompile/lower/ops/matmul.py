@@ -54,7 +54,7 @@ def einsum(n: NodeView) -> Tensor:
     extents: dict[str, int] = {}
     for tensor, labels in zip(tensors, inputs, strict=True):
         for label, extent in zip(labels, shape_of(tensor), strict=True):
-            extents[label] = max(extents.get(label, 1), extent) if extent else 0
+            extents[label] = extent if extents.get(label, 1) == 1 else extents[label]
     out = n.outputs[0]
     return compute_matmul.einsum(list(zip(tensors, inputs, strict=True)), result, extents, out.dtype)
 
@@ -63,7 +63,9 @@ def _parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]
     """Axis labels of the operands and of the result; the axes of '...' are labelled '0', '1', ..."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    wide = max([r - len(t.replace("...", "")) for t, r in zip(terms, ranks, strict=True) if "..." in t], default=0)
+    wide = max(
+        [r - len(t.replace("...", "")) for t, r in zip(terms, ranks, strict=True) if "..." in t], default=0
+    )
     inputs = [_labels(t, r - len(t.replace("...", "")), wide) for t, r in zip(terms, ranks, strict=True)]
     if arrow:
         return inputs, _labels(right, wide, wide)

@@ -16,8 +16,6 @@ def max_pool(n: NodeView, layout: Layout) -> Tensor | list[Tensor]:
     greatest = compute_pool.max_pool(n.input(0), window, n.outputs[0].shape, layout)
     if len(n.outputs) < 2 or not n.outputs[1].name:
         return greatest
-    if layout.channels_last:
-        raise n.unsupported("positions of a channels-last MaxPool are not defined")
     column_major = bool(n.attr("storage_order", 0))
     return [greatest, compute_pool.max_pool_indices(n.input(0), greatest, window, layout, column_major)]
 

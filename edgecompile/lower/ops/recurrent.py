@@ -54,7 +54,8 @@ def _run(
     cell: int | None = None,
 ) -> list[Tensor]:
     """Emit the layer; results are aligned with the node's outputs."""
-    sequences = _sequences(n)
+    weights, recurrence = n.require_const(1), n.require_const(2)
+    sequences = _sequences(n, hidden_size=recurrence.shape[-1])
     dtype = accumulator(n.outputs[0].dtype if n.outputs[0].name else str(n.input(0).dtype))
 
     def packed(array: np.ndarray | None, label: str) -> Tensor | None:
@@ -62,8 +63,8 @@ def _run(
 
     operands = Operands(
         n.input(0),
-        n.weight(_pack(n.require_const(1), dtype), "weights"),
-        n.weight(_pack(n.require_const(2), dtype), "recurrence"),
+        n.weight(_pack(weights, dtype), "weights"),
+        n.weight(_pack(recurrence, dtype), "recurrence"),
         packed(bias, "bias"),
         packed(recurrent_bias, "recurrent_bias"),
         packed(peepholes, "peepholes"),
@@ -85,14 +86,13 @@ def _is_read(n: NodeView, index: int) -> bool:
     return value.is_graph_output() or bool(value.consumers())
 
 
-def _sequences(n: NodeView) -> Sequences:
+def _sequences(n: NodeView, hidden_size: int) -> Sequences:
     direction = n.attr("direction", "forward")
     reverse = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
     batch_first = bool(n.attr("layout", 0))
     first, second, features = shape_of(n.input(0))
     steps, batch = (second, first) if batch_first else (first, second)
-    hidden = n.require_const(2).shape[-1]
-    return Sequences(steps, batch, features, hidden, reverse[direction], batch_first)
+    return Sequences(steps, batch, features, hidden_size, reverse[direction], batch_first)
 
 
 def _pack(weights: np.ndarray, dtype: str) -> np.ndarray:
@@ -106,7 +106,8 @@ def _summed_bias(n: NodeView) -> np.ndarray | None:
     if bias is None:
         return None
     half = bias.shape[1] // 2
-    return bias[:, :half] + bias[:, half:]
+    total: np.ndarray = bias[:, :half] + bias[:, half:]
+    return total
 
 
 def _clip(n: NodeView) -> float | None:

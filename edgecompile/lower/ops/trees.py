@@ -54,7 +54,8 @@ def tree_ensemble(n: NodeView) -> Tensor:
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, result = reads[0], writes[0]
         forest = _Forest(**dict(zip(tables, reads[1:], strict=True)))
-        start = {_MIN: np.inf, _MAX: -np.inf}.get(aggregate, 0.0)
+        limits = np.finfo(info.dtype)
+        start = float({_MIN: limits.max, _MAX: limits.min}.get(aggregate, 0))
         at = local(1, "int32")
         with each((shape_of(data)[0],)) as (row,):
             with each(info.shape[1:]) as target:

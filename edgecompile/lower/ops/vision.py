@@ -28,9 +28,7 @@ def deform_conv_op(n: NodeView) -> Tensor:
     window = window_of(n, Layout(channels_last=False), shape_of(n.input(1))[2:])
     bias, mask = (n.input(index) if n.has(index) else None for index in (3, 4))
     deformation = Deformation(window, n.attr("group", 1), n.attr("offset_group", 1))
-    return deform_conv(
-        n.input(0), n.input(1), n.input(2), bias, mask, deformation, n.outputs[0].shape
-    )
+    return deform_conv(n.input(0), n.input(1), n.input(2), bias, mask, deformation, n.outputs[0].shape)
 
 
 @op("Col2Im", kind=Kind.ANCHOR, static=(1, 2))

@@ -1,33 +1,58 @@
-"""Floating-point constants that survive the C code generator.
+"""What TVM's C code generator would print wrongly, expressed in a way that it prints right.
 
-TVM prints them with seven significant digits, which is too few even for float32 (nine are needed). Here a
-constant that would change becomes a sum of short ones, in double precision, that the C compiler folds.
-Infinity and NaN, which TVM prints as words that C does not know, become divisions by zero.
+Floating-point constants are printed with seven significant digits, which is too few even for float32 (nine
+are needed): a constant that would change becomes a sum of short ones, in double precision, that the C
+compiler folds. Infinity and NaN become divisions by zero. A number's bits are reinterpreted by reading memory
+as another type, which C does not allow: here by a function that copies them.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import tvm
 from tvm import tirx
+from tvm.ir import Call
 from tvm_ffi.structural import structural_map
 
+# As the code generator calls them; the integers are the types of <stdint.h>.
+_C_NAMES = {"float16": "half", "float32": "float", "float64": "double", "bool": "bool"}
 
-def exact_constants() -> Any:
+
+def legalize_for_c() -> Any:
     """The pass; to be run last, because simplification would fold the sums again."""
+    callbacks = [(tirx.FloatImm, _exact), (Call, _copied_bits)]
 
     def run(module: tvm.IRModule, _: Any) -> tvm.IRModule:
         functions = {
-            name: function.with_body(structural_map(function.body, [(tirx.FloatImm, _exact)]))
+            name: function.with_body(structural_map(function.body, callbacks))
             for name, function in module.functions.items()
         }
         return tvm.IRModule(functions, attrs=module.attrs)
 
-    return tvm.transform.module_pass(run, opt_level=0, name="ExactConstants")
+    return tvm.transform.module_pass(run, opt_level=0, name="LegalizeForC")
+
+
+def bit_copies(source: str) -> str:
+    """Definitions of the functions `bits_float_to_int32_t(value)` etc. that C `source` uses."""
+    used = sorted(set(re.findall(r"\bbits_(\w+)_to_(\w+)\(", source)))
+    return "".join(
+        f"static inline {to} bits_{of}_to_{to}({of} value) {{\n"
+        f"  {to} bits;\n  memcpy(&bits, &value, sizeof bits);\n  return bits;\n}}\n\n"
+        for of, to in used
+    )
+
+
+def _copied_bits(call: Any) -> Any:
+    if getattr(call.op, "name", "").split(".")[-1] != "reinterpret":
+        return call
+    source, result = str(call.args[0].ty.dtype), str(call.ty.dtype)
+    name = f"bits_{_C_NAMES.get(source, f'{source}_t')}_to_{_C_NAMES.get(result, f'{result}_t')}"
+    return tirx.call_pure_extern(result, name, call.args[0])
 
 
 def _exact(constant: Any) -> Any:

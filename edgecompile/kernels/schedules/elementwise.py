@@ -1,0 +1,106 @@
+"""Vector lanes for a block that computes each element by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import s_tir, tirx
+from tvm.ir import Call
+from tvm.ir.expr import TensorLoad
+from tvm.sym import Analyzer
+from tvm_ffi.structural import structural_walk
+
+
+def vectorize_elementwise(schedule: s_tir.Schedule, block: Any, lanes: int) -> None:
+    """Compute `lanes` neighbours at a time where their operands are neighbours too, or the same for all.
+
+    The innermost loops are fused as far as every operand is laid out like the result in them, or does not
+    depend on them. What is left over at the end of the fused loop stays scalar.
+    """
+    body, loops = schedule.get(block), schedule.get_loops(block)
+    if lanes < 2 or len(loops) != len(body.iter_vars):
+        return
+    count = _fusible_loops(body)
+    if count == 0:
+        return
+    loop = schedule.fuse(*loops[-count:]) if count > 1 else loops[-1]
+    extent = int(schedule.get(loop).extent)
+    whole = extent - extent % lanes
+    if whole == 0:
+        return
+    if whole < extent:
+        loop = schedule.loop_partition(loop, [whole, None])[0]
+    schedule.vectorize(schedule.split(loop, [None, lanes])[1])
+
+
+def _fusible_loops(body: Any) -> int:
+    """How many innermost loops can become one vectorised loop."""
+    variables = [v.var for v in body.iter_vars]
+    extents = [int(v.dom.extent) for v in body.iter_vars]
+    accesses = _accesses(body.body)
+    for count in range(len(variables), 0, -1):
+        inner = variables[-count:]
+        if all(_fits(*access, inner, extents[-count:]) for access in accesses) and not _branches(body, inner):
+            return count
+    return 0
+
+
+def _accesses(body: Any) -> list[tuple[Any, list[Any]]]:
+    """(buffer, index) of every element that is read or written."""
+    found: list[tuple[Any, list[Any]]] = []
+
+    def load(access: TensorLoad) -> None:
+        found.append((access.source, list(access.indices)))
+
+    def store(access: tirx.BufferStore) -> None:
+        found.append((access.buffer, list(access.indices)))
+
+    structural_walk(body, [(TensorLoad, load), (tirx.BufferStore, store)])
+    return found
+
+
+def _fits(buffer: Any, indices: list[Any], inner: list[Any], extents: list[int]) -> bool:
+    """Whether an access depends on no inner variable, or runs through memory as the inner loops do."""
+    if not any(_mentions(index, inner) for index in indices):
+        return True
+    head, tail = indices[: -len(inner)], indices[-len(inner) :]
+    if len(tail) < len(inner) or any(_mentions(index, inner) for index in head):
+        return False
+    if len(inner) == 1:
+        return not _mentions(Analyzer().simplify(tail[0] - inner[0]), inner)
+    shape = [int(extent) for extent in buffer.ty.shape][-len(inner) :]
+    return shape[1:] == extents[1:] and all(i.same_as(v) for i, v in zip(tail, inner, strict=True))
+
+
+def _branches(body: Any, inner: list[Any]) -> bool:
+    """Whether lanes would go different ways.
+
+    A vector of conditions is computed lane by lane. So is an integer division, and its guard against a zero
+    divisor, which is a `Select`, becomes a branch in scalar code only (TVM's RewriteUnsafeSelect).
+    """
+    found = False
+
+    def call(node: Call) -> None:
+        nonlocal found
+        if getattr(node.op, "name", "").split(".")[-1] == "if_then_else":
+            found = found or _mentions(node.args[0], inner)
+
+    def division(node: Any) -> None:
+        nonlocal found
+        is_integer = not str(node.ty.dtype).startswith("float")
+        found = found or (is_integer and not isinstance(node.b, tirx.IntImm))
+
+    divisions = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
+    structural_walk(body.body, [(Call, call), *((kind, division) for kind in divisions)])
+    return found
+
+
+def _mentions(expression: Any, variables: list[Any]) -> bool:
+    found = False
+
+    def visit(variable: tirx.Var) -> None:
+        nonlocal found
+        found = found or any(variable.same_as(v) for v in variables)
+
+    structural_walk(expression, [(tirx.Var, visit)])
+    return found

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tvm import s_tir, te, tirx
+
+from edgecompile.kernels import math
+from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
+from tests.support.kernels import compute
+from tests.support.operators import assert_close, normal
+
+Definition = Callable[..., te.Tensor]
+
+
+def _vectorized(definition: Definition, *shapes: tuple[int, ...]) -> bool:
+    """Whether the only block of `definition` gets 8 lanes."""
+    inputs = [te.placeholder(shape, "float32", name=f"x{i}") for i, shape in enumerate(shapes)]
+    schedule = s_tir.Schedule(te.create_prim_func([*inputs, definition(*inputs)]))
+    root = schedule.get_sblock("root")
+    vectorize_elementwise(schedule, schedule.get_child_blocks(root)[0], 8)
+    return "T.vectorized(8)" in schedule.mod.script()
+
+
+def _add(x: te.Tensor, y: te.Tensor) -> te.Tensor:
+    return te.compute(x.shape, lambda i, j: x(i, j) + y(i, j), name="y")
+
+
+def _add_row(x: te.Tensor, y: te.Tensor) -> te.Tensor:
+    return te.compute(x.shape, lambda i, j: x(i, j) + y(j), name="y")
+
+
+def _add_column(x: te.Tensor, y: te.Tensor) -> te.Tensor:
+    return te.compute(x.shape, lambda i, j: x(i, j) + y(i), name="y")
+
+
+@pytest.mark.parametrize(
+    ("definition", "shapes", "expected"),
+    [
+        (_add, [(3, 5), (3, 5)], True),  # 15 neighbours
+        (_add_row, [(3, 16), (16,)], True),
+        (_add_row, [(3, 5), (5,)], False),  # rows of 5 are too short
+        (_add_column, [(3, 16), (3,)], True),
+        (lambda x: te.compute((5, 16), lambda i, j: x(j, i), name="y"), [(16, 5)], False),
+        (lambda x: te.compute((5, 16), lambda i, j: x(i, j + 3), name="y"), [(5, 20)], True),
+        (
+            lambda x: te.compute((18,), lambda i: tirx.if_then_else(i > 1, x(i - 2), 0.0), name="y"),
+            [(16,)],
+            False,
+        ),
+    ],
+)
+def test_what_gets_lanes(definition: Any, shapes: list[tuple[int, ...]], expected: bool) -> None:
+    assert _vectorized(definition, *shapes) is expected
+
+
+@pytest.mark.parametrize("extent", [1, 7, 8, 9, 31, 64])
+def test_every_extent_is_computed_whole(extent: int) -> None:
+    x, y = normal(3, extent), normal(extent, seed=1)
+    (got,) = compute(_add_row, x, y)
+    np.testing.assert_array_equal(got, x + y)
+    (got,) = compute(lambda t: te.compute(t.shape, lambda *i: math.tanh(t(*i)), name="y"), x)
+    assert_close(got, np.tanh(x), 1e-6)
