@@ -6,6 +6,7 @@ from pathlib import Path
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 
 def flash_bytes(path: Path) -> int:
@@ -24,7 +25,7 @@ def undefined_symbols(path: Path) -> frozenset[str]:
     """Names that an ELF object expects from elsewhere."""
     with path.open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symtab")
-        symbols = table.iter_symbols() if table is not None else ()
+        symbols = table.iter_symbols() if isinstance(table, SymbolTableSection) else ()
         return frozenset(s.name for s in symbols if s["st_shndx"] == "SHN_UNDEF" and s.name)
 
 

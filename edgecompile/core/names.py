@@ -9,8 +9,8 @@ from onnx_ir.passes import common
 def fix_names(model: ir.Model) -> bool:
     """Make all names in `model` unique and non-empty, in place; returns whether one changed.
 
-    A node without a name is called by its operator and position ("Conv_12"). Names of the network's inputs and
-    outputs win over others; a later duplicate gets "_1", "_2" …
+    A node without a name is called by its operator and position ("Conv_12"). Names of the network's inputs
+    and outputs win over others; a later duplicate gets "_1", "_2" …
     """
     modified = False
     holders: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]

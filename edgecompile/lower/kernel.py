@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,7 @@ class _Composer:
         for label, (tensor, array) in view.new_weights.items():
             self.parameters[label] = tensor
             self.weights[label] = array
-        results = [built] if isinstance(built, Tensor) else list(built)
+        results = list(built) if isinstance(built, Sequence) else [built]
         self.tensors.update(zip(node.outputs, results, strict=False))
 
     def _input(self, value: ir.Value) -> Tensor:

@@ -25,6 +25,9 @@ def canonicalize_passes(keep: Collection[tuple[str, str]] | None = None) -> tupl
     Afterwards the graph has one opset, no functions and no dead or duplicate nodes; every node a unique name;
     every tensor a static shape and a numeric type; every output a node that computes it.
     """
+    expansion: tuple[Pass, ...] = ()
+    if keep is not None:
+        expansion = (ExpandFunctions(keep), UnrollLoops(), FoldConstants())
     return (
         # types first, in the file's own opset: the upgrade asks for ranks and element types
         FoldConstants(),
@@ -33,7 +36,7 @@ def canonicalize_passes(keep: Collection[tuple[str, str]] | None = None) -> tupl
         # shapes become numbers, what is known becomes a constant
         FoldConstants(),
         # with operators to lower: what is made of simpler ones, and loops of a known length, are written out
-        *([ExpandFunctions(keep), UnrollLoops(), FoldConstants()] if keep is not None else []),
+        *expansion,
         # what does nothing, is there twice or is not needed goes
         EliminateIdentity(),
         MergeDuplicates(),

@@ -66,10 +66,10 @@ def all_cases() -> dict[str, Case]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         collected = collect_testcases(None)
-    kept = (c for c in collected if "_expanded" not in c.name and not _uses_other_types(c.model))
     return {
         c.name: Case(c.name, c.model, tuple(_arrays(c.data_sets)), c.rtol, c.atol)
-        for c in sorted(kept, key=lambda case: str(case.name))
+        for c in sorted(collected, key=lambda case: str(case.name))
+        if c.model is not None and "_expanded" not in c.name and not _uses_other_types(c.model)
     }
 
 

@@ -168,7 +168,7 @@ def _finish_tile(schedule: s_tir.Schedule, block: Any, depth: int, lanes: int) -
 
 
 def _unroll_tile(schedule: s_tir.Schedule, loops: list[Any], lanes: int) -> None:
-    """Unroll the loops of a tile; the innermost becomes vectors of exactly `lanes`, or of fewer if it is short."""
+    """Unroll the loops of a tile; the innermost becomes vectors of `lanes`, or one of fewer."""
     if lanes > 1:
         extent = int(schedule.get(loops[-1]).extent)
         vectors, vector = schedule.split(loops[-1], [None, min(extent, lanes)])
