@@ -222,7 +222,7 @@ def _log(x: Expr) -> Expr:
 
     def finite(bits: Expr) -> Expr:
         n = tirx.shift_right(bits - const(_SQRT_HALF_BITS, "int32"), const(23, "int32"))
-        return let(n, lambda n: with_exponent(n, bits - tirx.shift_left(n, const(23, "int32"))))
+        return let(n, lambda n: with_exponent(n, bits - n * const(1 << 23, "int32")))
 
     def with_exponent(n: Expr, mantissa: Expr) -> Expr:
         m = tirx.reinterpret("float32", mantissa)

@@ -74,7 +74,9 @@ SCORES: dict[str, Score] = {
 def test_accuracy_is_that_of_the_float_network(name: str, tmp_path: Path) -> None:
     options = CompileOptions(find_target("host"), SHAPES.get(name, {}))
     compiled = CompiledNetwork(compile_model(str(model_path(name)), options, tmp_path / "out.edge").artifact)
-    assert SCORES[name](compiled) == SCORES[name](_float_network(name))  # type: ignore[arg-type]
+    # Shares of right answers are equal; the detector's precision is an integral over continuous scores.
+    expected = SCORES[name](_float_network(name))
+    assert SCORES[name](compiled) == pytest.approx(expected, abs=1e-6)  # type: ignore[arg-type]
 
 
 def _float_network(name: str) -> Network:

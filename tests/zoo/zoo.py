@@ -58,9 +58,9 @@ MICRO_MODELS = ("kws_dscnn", "vww_mobilenet", "ic_resnet8", "ad_autoencoder", "m
 
 @dataclass(frozen=True)
 class Golden:
-    """Inputs by name and the outputs of onnxruntime, as the folder holds them."""
+    """Inputs and the outputs of onnxruntime, in the network's order."""
 
-    inputs: dict[str, np.ndarray[Any, Any]]
+    inputs: list[np.ndarray[Any, Any]]
     outputs: list[np.ndarray[Any, Any]]
 
 
@@ -72,7 +72,7 @@ def model_path(name: str) -> Path:
 def golden(name: str) -> Golden:
     """The golden vectors of a model."""
     with np.load(FOLDER / "golden" / f"{name}.npz") as arrays:
-        inputs = {key.removeprefix("in_"): arrays[key] for key in arrays.files if key.startswith("in_")}
+        inputs = [arrays[key] for key in arrays.files if key.startswith("in_")]
         outputs = [arrays[key] for key in sorted(arrays.files) if key.startswith("out_")]
     return Golden(inputs, outputs)
 

@@ -70,7 +70,7 @@ def bit_shift(n: NodeView) -> Tensor:
     dtype = n.outputs[0].dtype
     bits = const(np.dtype(dtype).itemsize * 8, dtype)
     zero, one = const(0, dtype), const(1, dtype)
-    shift = wrapping(tirx.shift_left) if left else tirx.shift_right
+    shift = _shift_left if left else tirx.shift_right
     fills = not left and dtype.startswith("int")
 
     def shifted(value: Expr, amount: Expr) -> Expr:
@@ -79,6 +79,13 @@ def bit_shift(n: NodeView) -> Tensor:
         return safe if fills else select(inside, safe, zero)
 
     return pointwise(n, lambda x, y: let(x, lambda v: let(y, lambda a: shifted(v, a))))
+
+
+def _shift_left(value: Expr, amount: Expr) -> Expr:
+    """As unsigned numbers, because C does not define it for negative ones."""
+    dtype = dtype_of(value)
+    unsigned = f"u{dtype.removeprefix('u')}"
+    return cast(wrapping(tirx.shift_left)(cast(value, unsigned), cast(amount, unsigned)), dtype)
 
 
 @op("BitwiseNot", kind=Kind.ELEMENTWISE)
