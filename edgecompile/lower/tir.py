@@ -19,8 +19,9 @@ from tvm_ffi.structural import structural_map
 from edgecompile.lower.legalize_for_c import legalize_for_c
 from edgecompile.lower.lets import lower_lets
 
-# Accumulator tiles stay on the stack (and then in registers); anything larger belongs to the memory plan.
-_STACK_BYTES = 1024
+# Accumulator tiles stay on the stack, and from there go into registers: at most 32 of 64 bytes. Anything
+# larger belongs to the memory plan.
+_STACK_BYTES = 2048
 _WORKSPACE_ALIGN = 16
 
 
