@@ -15,7 +15,7 @@ from tests.support.operators import assert_close, normal
 @given(st.lists(st.integers(1, 19), min_size=1, max_size=4), st.data())
 def test_any_axes(extents: list[int], data: st.DataObject) -> None:
     axes = sorted(data.draw(st.sets(st.integers(0, len(extents) - 1))))
-    x = normal(*extents)
+    x = np.abs(normal(*extents))  # a sum that cancels has no relative accuracy
     (total,) = compute(lambda t: reduce(t, axes, SUM, "float32"), x)
     assert_close(total, x.sum(axis=tuple(axes), keepdims=True))
     (high,) = compute(lambda t: reduce(t, axes, MAXIMUM, "float32"), x)

@@ -91,6 +91,15 @@ def test_shift(direction: str, dtype: str) -> None:
     check_node("BitShift", [_integers((30,), dtype), amounts], reference="onnx", direction=direction)
 
 
+@pytest.mark.parametrize("direction", ["LEFT", "RIGHT"])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
+def test_signed_shift_by_any_amount(direction: str, dtype: str) -> None:
+    bits = np.dtype(dtype).itemsize * 8
+    values = np.array([-5, 5, np.iinfo(dtype).min], dtype)[:, None]
+    amounts = np.array([0, 1, bits - 1, bits, 100, -1], dtype)
+    check_node("BitShift", [values, amounts], reference="onnx", opset=28, direction=direction)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint32", "int64"])
 def test_bits(dtype: str) -> None:
     a, b = _integers((20,), dtype), _integers((20,), dtype, seed=1)
