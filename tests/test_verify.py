@@ -64,6 +64,18 @@ def test_a_large_tolerance_accepts_it(tmp_path: Path, monkeypatch: pytest.Monkey
     assert verify_artifact(artifact, tolerance=100.0).verification.max_error > 1e-4
 
 
+def test_a_noisy_reference_allows_four_times_its_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = build_artifact(tmp_path / "net.edge")
+    install_device(monkeypatch, InProcessDevice(wrong_at_the_end))
+    monkeypatch.setattr("edgecompile.verify.reference_noise", lambda _: (25.0,))
+    assert verify_artifact(artifact).verification.tolerance == 100.0
+    monkeypatch.setattr("edgecompile.verify.reference_noise", lambda _: (1e-6,))
+    with pytest.raises(VerificationError, match=r"allowed 0\.0001"):
+        verify_artifact(artifact)
+
+
 def test_per_layer_compares_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = build_artifact(tmp_path / "net.edge")
     install_device(monkeypatch, InProcessDevice())
