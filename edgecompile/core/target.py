@@ -25,6 +25,9 @@ class Isa:
     """The instruction set, in LLVM's spelling; cpu "native" is the CPU of this machine.
 
     `vector_bits` is 0 without vectors of floats. `registers` hold vectors (floats where there are none).
+    `int8` names the instructions that 8-bit kernels are made of ("" for none special): see
+    kernels/intrinsics. `l1_bytes` and `l2_bytes` are the data caches of one core (0 without). `intrinsics` is
+    False where kernels are emitted as portable C. `threads` may share a kernel's work.
     """
 
     triple: str
@@ -35,14 +38,24 @@ class Isa:
     features: tuple[str, ...] = ()
     float_abi: Literal["hard", "soft", ""] = ""
     has_fma: bool = False
+    int8: Literal["", "pmaddwd", "vnni", "smull", "sdot", "smmla", "smlad", "mve"] = ""
+    l1_bytes: int = 32768
+    l2_bytes: int = 262144
+    intrinsics: bool = True
+    threads: int = 1
 
 
 @dataclass(frozen=True)
 class Codegen:
-    """How kernels are generated: `route` LLVM object or C source, inner `layout`, arena `align` in bytes."""
+    """How kernels are generated: `route` LLVM object or C source, inner `layout`, arena `align` in bytes.
+
+    Of quantized networks: the `rounding` of a product (core/integer.py) and the type of `activations`.
+    """
 
     route: Literal["lib", "c"] = "lib"
     layout: Literal["nchw", "nhwc"] = "nhwc"
+    rounding: Literal["single", "double", "float"] = "single"
+    activations: Literal["int8", "uint8"] = "int8"
     align: int = 16
     opt_level: int = 3
 

@@ -39,6 +39,23 @@ class Window:
     def rank(self) -> int:
         return len(self.kernel)
 
+    @staticmethod
+    def trivial(rank: int) -> Window:
+        """The window of one element, without padding."""
+        ones, zeros = (1,) * rank, (0,) * rank
+        return Window(ones, ones, ones, zeros, zeros)
+
+    def along(self, axes: Sequence[int]) -> Window:
+        """The window along some of its axes."""
+        return Window(*(tuple(field[axis] for axis in axes) for field in self._fields()))
+
+    def join(self, other: Window) -> Window:
+        """The window over this one's axes, then the other's."""
+        return Window(*(a + b for a, b in zip(self._fields(), other._fields(), strict=True)))
+
+    def _fields(self) -> tuple[tuple[int, ...], ...]:
+        return self.kernel, self.strides, self.dilations, self.pads, self.ends
+
     def position(self, output: Sequence[Expr], tap: Sequence[Expr]) -> list[Expr]:
         """Input coordinates that kernel element `tap` reads for `output`; may lie in the padding."""
         return [

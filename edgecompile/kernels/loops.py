@@ -6,9 +6,9 @@ partial results, so that a sum or maximum becomes vector instructions (and round
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from tvm import te, tirx
@@ -16,11 +16,14 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, element_type
-from edgecompile.kernels.math import Expr
+from edgecompile.kernels.math import Expr, cast, const
 
 LANES = 8
-# Accumulators of a matrix-vector product: four registers of eight lanes.
-_COLUMNS = 32
+# Elements that one vector copy moves.
+_COPY_LANES = 16
+
+# The name of the call that stands for a part of the workspace until lowering.
+WORKSPACE = "edgecompile_workspace"
 
 # Buffers behave as nested arrays: buffer[i, j] is an element, and can be assigned to.
 Buffer = Any
@@ -79,25 +82,112 @@ def local(extent: int, dtype: str) -> Buffer:
     return T.buffer_proxy(T.alloc_buffer((extent,), dtype))
 
 
-class Row:
-    """One row of `extent` elements; `vector` says that its elements are next to each other in memory."""
+def flat_view(buffer: Any) -> Buffer:
+    """The elements of a dense buffer under one index."""
+    elements = math.prod(int(extent) for extent in buffer.ty.shape)
+    return T.buffer_proxy(T.decl_buffer((elements,), str(buffer.ty.dtype), data=buffer.data))
 
-    def __init__(self, extent: int, vector: bool) -> None:
+
+def copy_run(target: Buffer, to: Expr, source: Buffer, start: Expr, count: int) -> None:
+    """target[to + i] = source[start + i] (converted) for i < count."""
+    dtype = str(target.dtype)
+    _each_of_run(target, to, count, lambda i: cast(source[start + i], dtype))
+
+
+def fill_run(target: Buffer, to: Expr, count: int, value: int) -> None:
+    """target[to + i] = value for i < count."""
+    constant = const(value, str(target.dtype))
+    _each_of_run(target, to, count, lambda i: constant)
+
+
+def _each_of_run(target: Buffer, to: Expr, count: int, element: Callable[[Expr], Expr]) -> None:
+    vectors, left = divmod(count, _COPY_LANES)
+    if vectors:
+        with T.serial(0, vectors) as vector, T.vectorized(0, _COPY_LANES) as lane:
+            at = vector * _COPY_LANES + lane
+            target[to + at] = element(at)
+    done = count - left
+    while left:
+        lanes = 1 << (left.bit_length() - 1)
+        with lane_loop(lanes) as lane:
+            target[to + done + lane] = element(done + lane)
+        done, left = done + lanes, left - lanes
+
+
+def powers_of_two(count: int, most: int) -> list[int]:
+    """`count` as pieces of `most`, and what is left as falling powers of two."""
+    pieces, left = [most] * (count // most), count % most
+    while left:
+        pieces.append(1 << (left.bit_length() - 1))
+        left -= pieces[-1]
+    return pieces
+
+
+def choose(conditions: Sequence[Expr], then: Callable[[], None], otherwise: Callable[[], None]) -> None:
+    """Emit `then` where all conditions hold, else `otherwise`."""
+    if not conditions:
+        then()
+        return
+    with T.If(tirx.all(*conditions)):
+        with T.Then():
+            then()
+        with T.Else():
+            otherwise()
+
+
+def span(start: Expr, lanes: int) -> Expr:
+    """The index of `lanes` elements from `start` on, as one vector."""
+    return start if lanes == 1 else tirx.Ramp(start, 1, lanes)
+
+
+def vector_of(dtype: str, lanes: int) -> str:
+    """The type of `lanes` elements in one vector."""
+    return dtype if lanes == 1 else f"{dtype}x{lanes}"
+
+
+def lane_loop(lanes: int) -> Any:
+    """The loop over the lanes of a vector; a plain one for a single element."""
+    return T.vectorized(0, lanes) if lanes > 1 else T.serial(0, 1)
+
+
+def clear(buffer: Buffer, extent: int, lanes: int) -> None:
+    """Set `extent` elements to 0, `lanes` at a time."""
+    with T.unroll(0, extent // lanes) as vector, T.vectorized(0, lanes) as lane:
+        buffer[vector * lanes + lane] = tirx.const(0, str(buffer.dtype))
+
+
+def workspace_pointer(nbytes: int) -> Expr:
+    """The address of `nbytes` bytes of the caller's workspace, which lowering sets aside (`WORKSPACE`)."""
+    return T.call_extern("handle", WORKSPACE, nbytes)
+
+
+class Row:
+    """One row of `extent` elements; `vector` says that its elements are next to each other in memory.
+
+    Up to `lanes` (a power of two) neighbours are worked on at a time.
+    """
+
+    def __init__(self, extent: int, vector: bool, lanes: int = LANES) -> None:
         self.extent = extent
-        self.lanes = LANES if vector and extent >= LANES else 1
+        self.lanes = min(lanes, 1 << (max(extent, 1).bit_length() - 1)) if vector else 1
 
     def each(self, body: Callable[[Expr, Expr], None]) -> None:
-        """Emit `body(position, lane)` for all positions, `lanes` neighbours at a time."""
-        whole, rest = divmod(self.extent, self.lanes)
-        if self.lanes == 1:
-            with T.serial(0, self.extent) as i:
-                body(i, 0)
+        """Emit `body(position, lane)` for all positions, `lanes` neighbours at a time, then what is left."""
+        whole = self.extent // self.lanes
+        if whole:
+            with T.serial(0, whole) as chunk:
+                self._vector(chunk * self.lanes, self.lanes, body)
+        done = whole * self.lanes
+        for lanes in powers_of_two(self.extent - done, self.lanes):
+            self._vector(done, lanes, body)
+            done += lanes
+
+    def _vector(self, start: Expr, lanes: int, body: Callable[[Expr, Expr], None]) -> None:
+        if lanes == 1:
+            body(start, 0)
             return
-        with T.serial(0, whole) as chunk, T.vectorized(0, self.lanes) as lane:
-            body(chunk * self.lanes + lane, lane)
-        if rest:
-            with T.serial(0, rest) as i:
-                body(whole * self.lanes + i, 0)
+        with T.vectorized(0, lanes) as lane:
+            body(start + lane, lane)
 
     def reduce(
         self,
@@ -117,56 +207,17 @@ class Row:
 
     def fill(self, partial: Buffer, value: Expr) -> None:
         """Set the partial results of all lanes."""
-        with T.serial(0, self.lanes) as lane:
+        if self.lanes == 1:
+            partial[0] = value
+            return
+        with T.vectorized(0, self.lanes) as lane:
             partial[lane] = value
 
     def finish(self, partial: Buffer, combine: Callable[[Expr, Expr], Expr]) -> Expr:
-        """Combine the partial results of all lanes into one."""
-        with T.serial(1, self.lanes) as lane:
-            partial[0] = combine(partial[0], partial[lane])
+        """Combine the partial results of all lanes into one, half of them at a time."""
+        width = self.lanes // 2
+        while width:
+            with lane_loop(width) as lane:
+                partial[lane] = combine(partial[lane], partial[lane + width])
+            width //= 2
         return partial[0]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One matrix-vector product: sum over k < extent of vector(k) * matrix(k, column)."""
-
-    extent: int
-    vector: Callable[[Expr], Expr]
-    matrix: Callable[[Expr, Expr], Expr]
-
-
-def multiply(
-    target: Buffer, offset: int, columns: range, start: Callable[[Expr], Expr], terms: Sequence[Term]
-) -> None:
-    """target[offset + i] = start(column) + the products of `terms` for the i-th of `columns`.
-
-    A tile of columns at a time is accumulated in registers.
-    """
-    done = 0
-    for width in (_COLUMNS, 8, 1):
-        tiles = (len(columns) - done) // width
-        if tiles:
-            with T.serial(0, tiles) as tile:
-                _multiply_tile(
-                    target,
-                    offset + done + tile * width,
-                    columns.start + done + tile * width,
-                    width,
-                    start,
-                    terms,
-                )
-        done += tiles * width
-
-
-def _multiply_tile(
-    target: Buffer, at: Expr, column: Expr, width: int, start: Callable[[Expr], Expr], terms: Sequence[Term]
-) -> None:
-    sums = local(width, str(target.dtype))
-    with T.vectorized(0, width) as lane:
-        sums[lane] = start(column + lane)
-    for term in terms:
-        with T.serial(0, term.extent) as k, T.vectorized(0, width) as lane:
-            sums[lane] = sums[lane] + term.vector(k) * term.matrix(k, column + lane)
-    with T.vectorized(0, width) as lane:
-        target[at + lane] = sums[lane]

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from tvm import te, tirx
 
 from edgecompile.core.model import tensor_info
+from edgecompile.core.target import Isa
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.lower.fusion import Group
 from edgecompile.lower.registry import Kind, NodeView, Tensor, constant_value, find_op
@@ -29,9 +30,9 @@ class Kernel:
     in_place: tuple[int, ...]
 
 
-def build_kernel(group: Group) -> Kernel:
+def build_kernel(group: Group, isa: Isa) -> Kernel:
     """Compose the compute definitions of the group's nodes. Raises UnsupportedError for what they refuse."""
-    composer = _Composer()
+    composer = _Composer(isa)
     for node in group.nodes:
         composer.add(node)
     outputs = group.outputs
@@ -48,7 +49,8 @@ def build_kernel(group: Group) -> Kernel:
 class _Composer:
     """Collects the tensors of a group: parameters from outside, results of its nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, isa: Isa) -> None:
+        self.isa = isa
         self.parameters: dict[str, Tensor] = {}
         self.weights: dict[str, np.ndarray] = {}
         self.tensors: dict[ir.Value, Tensor] = {}
@@ -60,7 +62,7 @@ class _Composer:
             None if value is None or index in row.static else self._input(value)
             for index, value in enumerate(node.inputs)
         )
-        view = NodeView(node, inputs)
+        view = NodeView(node, inputs, self.isa)
         built = row.build(view)
         for label, (tensor, array) in view.new_weights.items():
             self.parameters[label] = tensor

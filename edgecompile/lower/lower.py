@@ -12,6 +12,7 @@ from tvm_ffi.structural import structural_equal, structural_hash
 
 import edgecompile.lower.ops  # noqa: F401  (fills the operator table)
 from edgecompile.core.model import Model, tensor_info
+from edgecompile.core.target import Isa
 from edgecompile.core.tensor import C_TYPES, TensorInfo
 from edgecompile.errors import EdgeCompileError, Problem, UnsupportedError
 from edgecompile.lower.fusion import Group, fuse
@@ -35,15 +36,15 @@ class LoweredGraph:
     kinds: dict[str, Kind]
 
 
-def lower_graph(model: Model, name: str) -> LoweredGraph:
-    """Lower `model`; kernel symbols begin with `name`.
+def lower_graph(model: Model, name: str, isa: Isa) -> LoweredGraph:
+    """Lower `model` for `isa`; kernel symbols begin with `name`.
 
     Raises UnsupportedError listing every node that cannot be compiled.
     """
     model = split_fused_operators(model)
     check_supported(model)
-    builder = _Builder(model, name)
-    for group in fuse(model.graph.graph):
+    builder = _Builder(model, name, isa)
+    for group in fuse(model.graph.graph, isa):
         builder.add(group)
     builder.finish()
     return builder.result()
@@ -68,8 +69,8 @@ def check_supported(model: Model) -> None:
 
 
 class _Builder:
-    def __init__(self, model: Model, name: str) -> None:
-        self.model, self.name = model, name
+    def __init__(self, model: Model, name: str, isa: Isa) -> None:
+        self.model, self.name, self.isa = model, name, isa
         self.values: dict[str, TensorInfo] = {info.name: info for info in model.inputs}
         self.aliases: dict[str, Alias] = {}
         self.weights: dict[str, np.ndarray] = {}
@@ -88,7 +89,7 @@ class _Builder:
             self.values.update({str(v.name): tensor_info(v) for v in group.outputs})
             return
         try:
-            kernel = build_kernel(group)
+            kernel = build_kernel(group, self.isa)
         except EdgeCompileError as error:
             self.problems += error.problems
             return

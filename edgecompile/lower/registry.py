@@ -17,6 +17,7 @@ import onnx_ir as ir
 from tvm import te
 
 from edgecompile.core.model import tensor_info
+from edgecompile.core.target import Isa
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import Problem, UnsupportedError
 
@@ -45,18 +46,31 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class OpDef:
-    """One row of the table."""
+    """One row of the table.
+
+    For the instruction sets in `called` (`Isa.int8`) the kernel is a call of a C function, which takes in
+    nothing: OPAQUE, whatever `kind` says.
+    """
 
     kind: Kind
     build: Builder
     static: tuple[int, ...] = ()
+    called: tuple[str, ...] = ()
+
+    def kind_for(self, isa: Isa | None) -> Kind:
+        """How a node may be fused in kernels for `isa`."""
+        return Kind.OPAQUE if isa is not None and isa.int8 in self.called else self.kind
 
 
 _TABLE: dict[tuple[str, str], OpDef] = {}
 
 
 def op(
-    *names: str, kind: Kind, static: tuple[int, ...] = (), domain: str = ""
+    *names: str,
+    kind: Kind,
+    static: tuple[int, ...] = (),
+    domain: str = "",
+    called: tuple[str, ...] = (),
 ) -> Callable[[Builder], Builder]:
     """Register a builder for operators `names` of `domain` ("" is ONNX's own)."""
 
@@ -64,7 +78,7 @@ def op(
         for name in names:
             if (domain, name) in _TABLE:
                 raise AssertionError(f"operator {domain}::{name} has two builders")
-            _TABLE[domain, name] = OpDef(kind, build, static)
+            _TABLE[domain, name] = OpDef(kind, build, static, called)
         return build
 
     return register
@@ -99,11 +113,13 @@ def constant_value(value: ir.Value | None) -> np.ndarray | None:
 class NodeView:
     """What a builder sees of a node: symbolic inputs, constants, attributes, and output descriptions.
 
-    `inputs[i]` is None where the node leaves an optional input out.
+    `inputs[i]` is None where the node leaves an optional input out. `isa` is what the kernel is built for: it
+    decides how weights are packed.
     """
 
     node: ir.Node
     inputs: tuple[Tensor | None, ...]
+    isa: Isa
     new_weights: dict[str, tuple[Tensor, np.ndarray]] = field(default_factory=dict)
 
     @property

@@ -24,6 +24,7 @@ from edgecompile.passes.recognize_rms_norm import RecognizeRmsNorm
 from edgecompile.passes.recognize_silu import RecognizeSilu
 from edgecompile.passes.recognize_slice import RecognizeSlice
 from edgecompile.passes.rewrite_reshape import RewriteReshape
+from edgecompile.passes.widen_convolution import WidenConvolution
 
 
 def graph_passes(layout: Layout) -> tuple[Pass, ...]:
@@ -50,6 +51,8 @@ def graph_passes(layout: Layout) -> tuple[Pass, ...]:
         FuseGemm(),
         FoldBatchNorm(),
         # where data lies
+        WidenConvolution(),
+        RewriteReshape(),
         CancelTransposes(),
         ChooseLayout(layout),
         CancelTransposes(),

@@ -6,6 +6,7 @@ import onnx_ir as ir
 import pytest
 from tvm import te
 
+from edgecompile.core.target import find_target
 from edgecompile.kernels.compute import Layout, Window
 from edgecompile.lower.geometry import transposed_window_of, window_of
 from edgecompile.lower.registry import NodeView
@@ -19,7 +20,7 @@ def view(op_type: str, layout: Layout, extents: int, outputs: int, **attributes:
     result = node.outputs[0]
     result.name, result.type = "y", ir.TensorType(ir.DataType.FLOAT)
     result.shape = ir.Shape(layout.join(1, (outputs,), 4))
-    return NodeView(node, (te.placeholder(layout.join(1, (extents,), 3)),))
+    return NodeView(node, (te.placeholder(layout.join(1, (extents,), 3)),), find_target("host").isa)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -11,12 +11,20 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir import Call
 from tvm_ffi.structural import structural_walk
 
 from edgecompile.core.target import Isa
+from edgecompile.kernels import compute_depthwise, compute_gemm
+from edgecompile.kernels.intrinsics.depthwise import find_depthwise_kernel
+from edgecompile.kernels.intrinsics.select import find_kernel
+from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.schedules.definition import find_plan, take_apart
+from edgecompile.kernels.schedules.depthwise import expand_depthwise
 from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
+from edgecompile.kernels.schedules.implicit_gemm import expand_implicit_gemm
 
 _REDUCE = 2  # tirx.IterVar.CommReduce
 _MAX_VECTORS = 4
@@ -35,27 +43,15 @@ class Tile:
     columns: int
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What a register tile is chosen for: float `lanes` of a vector, `registers`, and how many multiply-adds
-    must be `in_flight` to keep the units busy (their latency times their number)."""
-
-    lanes: int
-    registers: int
-    in_flight: int
-
-    @staticmethod
-    def of(isa: Isa) -> Machine:
-        lanes = max(1, isa.vector_bits // 32)
-        return Machine(lanes, isa.registers, 8 if lanes > 1 else 2)
-
-
 def schedule_default(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
     """Schedule a kernel for `isa`; a block of a shape that the template does not know keeps plain loops."""
     schedule = s_tir.Schedule(function)
     _inline_elementwise(schedule)
     # A definition inlined at two places repeats the variables of its `let`s; each gets its own here.
     schedule = s_tir.Schedule(s_tir.transform.ConvertSSA()(schedule.mod))
+    planned = _expand_plan(function, schedule, isa)
+    if planned is not None:
+        return planned
     names = [schedule.get(b).name_hint for b in _blocks(schedule) if _is_reduction(schedule, b)]
     machine = Machine.of(isa)
     for name in names:
@@ -64,8 +60,36 @@ def schedule_default(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
         if _is_spatial(schedule, block) and len(schedule.get_loops(block)) == len(
             schedule.get(block).iter_vars
         ):
-            vectorize_elementwise(schedule, block, machine.lanes)
+            vectorize_elementwise(schedule, block, _store_lanes(schedule, block, machine))
     return schedule.mod["main"]
+
+
+def _store_lanes(schedule: s_tir.Schedule, block: Any, machine: Machine) -> int:
+    """Lanes of a vector for a block's result: small elements fill a register of 16 bytes at least."""
+    element = tvm_ffi.dtype(str(schedule.get(block).writes[0].source.ty.dtype))
+    return max(machine.lanes, 128 // int(element.bits)) if machine.lanes > 1 else 1
+
+
+def _expand_plan(function: tirx.PrimFunc, schedule: s_tir.Schedule, isa: Isa) -> tirx.PrimFunc | None:
+    """The function by loops of its own; None where there is no plan or more than an epilogue."""
+    blocks = _blocks(schedule)
+    for key in (compute_gemm.PLAN, compute_depthwise.PLAN):
+        found = find_plan(schedule, blocks, key)
+        if found is None:
+            continue
+        block, text = found
+        consumers = schedule.get_consumers(block)
+        if len(blocks) != 1 + len(consumers) or len(consumers) > 1:
+            return None
+        if consumers and not _same_shape(schedule, block, consumers[0]):
+            return None
+        definition = take_apart(schedule, block, consumers[0] if consumers else None)
+        if key == compute_gemm.PLAN:
+            gemm = compute_gemm.GemmPlan.load(text)
+            return expand_implicit_gemm(function, definition, gemm, find_kernel(gemm.kernel, isa))
+        plan = compute_depthwise.DepthwisePlan.load(text)
+        return expand_depthwise(function, definition, plan, find_depthwise_kernel(plan.kernel, isa))
+    return None
 
 
 def _try_tiling(schedule: s_tir.Schedule, name: str, machine: Machine) -> s_tir.Schedule:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgecompile.kernels import compute_conv
 from edgecompile.kernels.compute import Layout, add_bias, shape_of
 from edgecompile.lower.geometry import transposed_window_of, window_of
 from edgecompile.lower.layouts import both_layouts
+from edgecompile.lower.planned import planned_conv
 from edgecompile.lower.registry import Kind, NodeView, Tensor
 
 
@@ -17,10 +20,18 @@ def conv(n: NodeView, layout: Layout) -> Tensor:
     values = n.const(1)
     if values is None:
         weights = compute_conv.read_conv(n.input(1))
+    elif layout.channels_last and _has_depth(n, values):
+        total = planned_conv(n, values, window)
+        return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
     else:
-        weights = compute_conv.read_packed(n.weight(compute_conv.pack_conv_weights(values), "packed"))
+        weights = compute_conv.read_packed(n.weight(compute_conv.pack_conv_weights(values), "weights"))
     total = compute_conv.conv(n.input(0), weights, window, n.attr("group", 1), out.shape, layout)
     return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
+
+
+def _has_depth(n: NodeView, weights: np.ndarray) -> bool:
+    """Whether outputs sum over input channels (a depthwise convolution does not): a matrix product."""
+    return weights.dtype == np.float32 and (weights.shape[1] > 1 or n.attr("group", 1) == 1)
 
 
 @both_layouts("ConvTranspose", Kind.ANCHOR)

@@ -10,24 +10,24 @@ from tvm import te, tirx
 from edgecompile.kernels import compute_matmul
 from edgecompile.kernels.compute import broadcast_index, element_type, shape_of
 from edgecompile.kernels.math import Expr, cast
+from edgecompile.lower.planned import planned_matmul
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
 @op("MatMul", kind=Kind.ANCHOR)
 def matmul(n: NodeView) -> Tensor:
     """numpy.matmul."""
-    out = n.outputs[0]
+    out, values = n.outputs[0], n.const(1)
+    if values is not None and _is_planned(n.input(0), values):
+        return planned_matmul(n, n.input(0), values, out.shape)
     return compute_matmul.matmul(n.input(0), n.input(1), out.shape, out.dtype)
 
 
 @op("Gemm", kind=Kind.ANCHOR)
 def gemm(n: NodeView) -> Tensor:
-    """alpha * A' B' + beta * C. A constant B that is stored transposed is repacked as [K, N]."""
-    out, b = n.outputs[0], n.input(1)
-    trans_b, values = bool(n.attr("transB", 0)), n.const(1)
-    if trans_b and values is not None:
-        b, trans_b = n.weight(np.ascontiguousarray(values.T), "packed"), False
-    product = compute_matmul.gemm(n.input(0), b, bool(n.attr("transA", 0)), trans_b, out.shape, out.dtype)
+    """alpha * A' B' + beta * C."""
+    out = n.outputs[0]
+    product = _gemm_product(n, out.shape, out.dtype)
     addend, dtype = n.input(2) if n.has(2) else None, element_type(product)
     alpha, beta = (_factor(n.attr(name, 1.0), dtype) for name in ("alpha", "beta"))
 
@@ -39,6 +39,23 @@ def gemm(n: NodeView) -> Tensor:
         return cast(value, out.dtype)
 
     return te.compute(out.shape, element, name="gemm_epilogue")
+
+
+def _gemm_product(n: NodeView, shape: Sequence[int], dtype: str) -> Tensor:
+    """A' B'. A constant B is packed for the kernel, or at least stored as [K, N]."""
+    a, values = n.input(0), n.const(1)
+    trans_a, trans_b = (bool(n.attr(name, 0)) for name in ("transA", "transB"))
+    if values is None:
+        return compute_matmul.gemm(a, n.input(1), trans_a, trans_b, shape, dtype)
+    b = np.ascontiguousarray(values.T) if trans_b else values
+    if not trans_a and _is_planned(a, b):
+        return planned_matmul(n, a, b, shape)
+    return compute_matmul.gemm(a, n.weight(b, "weights"), trans_a, False, shape, dtype)
+
+
+def _is_planned(a: Tensor, b: np.ndarray) -> bool:
+    """Whether a product with constant `b` is computed by a plan: float matrices with something to sum."""
+    return b.dtype == np.float32 and b.ndim == 2 and min(b.shape) > 0 and len(a.shape) > 1
 
 
 def _factor(value: float, dtype: str) -> Expr | None:

@@ -1,0 +1,1 @@
+"""Micro-kernels: how an instruction set multiplies and accumulates a register tile."""

@@ -1,0 +1,53 @@
+"""Which micro-kernels an instruction set has."""
+
+from __future__ import annotations
+
+from edgecompile.core.target import Isa
+from edgecompile.kernels.intrinsics.base import MicroKernel
+from edgecompile.kernels.intrinsics.multiply_add import MultiplyAdd
+from edgecompile.kernels.intrinsics.pmaddwd import Pmaddwd
+from edgecompile.kernels.intrinsics.sdot import Sdot
+from edgecompile.kernels.intrinsics.smmla import Smmla
+from edgecompile.kernels.intrinsics.smull import Smull
+from edgecompile.kernels.intrinsics.vnni import Vnni
+from edgecompile.kernels.machine import Machine
+
+
+def float_kernel(isa: Isa) -> MicroKernel:
+    """The micro-kernel for float32 products."""
+    return MultiplyAdd(Machine.of(isa), by_lane=isa.intrinsics and isa.triple.startswith("aarch64"))
+
+
+def integer_kernel(isa: Isa, data: str, least_weight: int, rows: int) -> MicroKernel:
+    """The micro-kernel for `rows` rows of type `data` (int8 or uint8) times int8 weights, into int32.
+
+    `least_weight` is the lowest of the weights: for -128 some instructions would overflow.
+    """
+    plain = MultiplyAdd(Machine.of(isa), data=data, accumulator="int32")
+    if not isa.intrinsics:
+        return plain
+    fitting = [kernel for kernel in _integer_kernels(isa) if kernel.data in (data, "int16")]
+    unfit = {"smull"} if least_weight == -128 else set()
+    unfit |= {"smmla"} if rows == 1 else set()  # half of each product would be for nothing
+    fitting = [kernel for kernel in fitting if kernel.name not in unfit]
+    return (*fitting, plain)[0]
+
+
+def find_kernel(name: str, isa: Isa) -> MicroKernel:
+    """The micro-kernel that a plan names."""
+    machine = Machine.of(isa)
+    plain = [MultiplyAdd(machine, data=data, accumulator="int32") for data in ("int8", "uint8")]
+    return {kernel.name: kernel for kernel in (float_kernel(isa), *plain, *_integer_kernels(isa))}[name]
+
+
+def _integer_kernels(isa: Isa) -> list[MicroKernel]:
+    """The kernels for bytes, best first."""
+    pmaddwd = Pmaddwd(isa.vector_bits)
+    kernels: dict[str, list[MicroKernel]] = {
+        "vnni": [Vnni(isa.vector_bits), pmaddwd],
+        "pmaddwd": [pmaddwd],
+        "sdot": [Sdot()],
+        "smmla": [Smmla(), Sdot()],
+        "smull": [Smull(), Smull(any_weight=True)],
+    }
+    return kernels.get(isa.int8, [])

@@ -1,0 +1,65 @@
+"""A kernel's definition taken apart: a reduction over packed weights, and what is computed from its result.
+
+A schedule that writes its own loops replaces the first, and applies the second to its accumulators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import s_tir, tirx
+from tvm.ir.expr import TensorLoad
+from tvm_ffi.structural import structural_map
+
+from edgecompile.kernels.compute_gemm import PACKED
+from edgecompile.kernels.math import Expr
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The buffers of a definition, and the epilogue that turns sums of type `accumulator` into elements."""
+
+    data: Any
+    weights: Any
+    result: Any
+    accumulator: str
+    epilogue: Callable[[Sequence[Expr], Expr], Expr]
+
+
+def find_plan(schedule: s_tir.Schedule, blocks: list[Any], key: str) -> tuple[Any, str] | None:
+    """The block that carries a plan under `key`, and the plan's text; or None."""
+    for block in blocks:
+        text = schedule.get(block).annotations.get(key)
+        if text is not None:
+            return block, str(text)
+    return None
+
+
+def take_apart(schedule: s_tir.Schedule, block: Any, epilogue: Any | None) -> Definition:
+    """The parts of a definition; `epilogue` is the one block that reads `block`'s result, if any."""
+    body = schedule.get(block)
+    written = body.writes[0].source
+    operands = [read.source for read in body.reads if not read.source.same_as(written)]
+    weights = next(operand for operand in operands if operand.name.startswith(PACKED))
+    data = next(operand for operand in operands if not operand.same_as(weights))
+    accumulator = str(written.ty.dtype)
+    if epilogue is None:
+        return Definition(data, weights, written, accumulator, lambda _, total: total)
+    after = schedule.get(epilogue)
+    variables, store = [v.var for v in after.iter_vars], after.body
+
+    def apply(index: Sequence[Expr], total: Expr) -> Expr:
+        def place(variable: tirx.Var) -> Expr:
+            for own, at in zip(variables, index, strict=True):
+                if own.same_as(variable):
+                    return tirx.const(at, "int32") if isinstance(at, int) else at
+            return variable
+
+        def load(access: TensorLoad) -> Expr:
+            return total if access.source.same_as(written) else access
+
+        return structural_map(structural_map(store.value, [(tirx.Var, place)]), [(TensorLoad, load)])
+
+    return Definition(data, weights, store.buffer, accumulator, apply)
