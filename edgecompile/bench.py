@@ -8,6 +8,7 @@ import numpy as np
 
 from edgecompile.core.artifact import Artifact
 from edgecompile.core.device import RunResult
+from edgecompile.errors import Problem, UsageError
 from edgecompile.execute import CompiledNetwork, load_golden
 
 # Runs before the first one that counts: caches, page tables and clock frequency settle.
@@ -26,7 +27,7 @@ class StepCost:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Cost of one inference on the first golden sample.
+    """Cost of one inference on the first golden sample, on `threads` threads.
 
     Times are microseconds over `runs` runs and None under an emulator, whose time means nothing;
     `instructions` is exact and None where nothing counts them. `steps` only when asked for.
@@ -39,15 +40,23 @@ class BenchReport:
     instructions: int | None
     steps: tuple[StepCost, ...]
     notes: tuple[str, ...]
+    threads: int = 1
 
 
 def bench_artifact(
-    artifact: Artifact, device: str | None = None, runs: int = 100, per_layer: bool = False
+    artifact: Artifact,
+    device: str | None = None,
+    runs: int = 100,
+    per_layer: bool = False,
+    threads: int = 1,
 ) -> BenchReport:
-    """Measure `artifact` on `device`. Raises DeviceError or MissingToolError."""
+    """Measure `artifact` on `device`. Raises DeviceError, MissingToolError or UsageError (EC2031, EC2032)."""
     sample = [array[:1] for array in load_golden(artifact)[0]]
-    network = CompiledNetwork(artifact, device)
+    network = CompiledNetwork(artifact, device, threads=threads)
     emulated = network.device.level == "executed-in-emulator"
+    if emulated and threads > 1:
+        what, why = "no figures of several threads", "an emulator counts the instructions of one"
+        raise UsageError(Problem("EC2032", what, "--threads", why, "use one thread, or a real device"))
     # Instruction counts do not vary from run to run.
     repeats = 1 if emulated else runs + WARM_UP_RUNS
     result = network.run(sample, repeats, count_instructions=emulated)
@@ -55,10 +64,11 @@ def bench_artifact(
     p50, p99 = (float(np.percentile(times, q)) / 1000 if times else None for q in (50, 99))
     steps: tuple[StepCost, ...] = ()
     if per_layer:
-        traced = CompiledNetwork(artifact, device, trace=True)
+        traced = CompiledNetwork(artifact, device, trace=True, threads=threads)
         steps = _step_costs(artifact, traced.run(sample, repeats, count_instructions=emulated), emulated)
     kind = network.device
-    return BenchReport(kind.name, 1 if emulated else runs, p50, p99, result.instructions, steps, result.notes)
+    done = 1 if emulated else runs
+    return BenchReport(kind.name, done, p50, p99, result.instructions, steps, result.notes, threads)
 
 
 def _step_costs(artifact: Artifact, result: RunResult, emulated: bool) -> tuple[StepCost, ...]:

@@ -19,17 +19,19 @@ from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Provenance
 from edgecompile.core.store import staged_directory
 from edgecompile.core.target import Target
-from edgecompile.errors import BudgetError, InputError, Problem, UsageError
+from edgecompile.errors import BudgetError, InputError, Problem, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from edgecompile.core.integer import Rounding
     from edgecompile.core.model import Model
     from edgecompile.core.pipeline import PassRecord
 
 # Recorded in every manifest: a change of these may change the code that is generated.
 _TOOLS = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnx-ir", "onnxruntime", "numpy")
 GOLDEN_SAMPLES = 3
+MAX_THREADS = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class CompileOptions:
     `input_shapes` and `constants` bind graph inputs by name. `max_flash` and `max_ram` (bytes) replace the
     target's own limits; `check_budget=False` drops them. `prove` checks every pass against the one before.
     `golden` is an .npz of inputs by name, each with a leading sample axis; seeded noise without it.
+    The network can run on up to `threads` threads. For a quantized network, `rounding` overrides what the
+    file and the target say, and `io` "int8" makes its inputs and outputs integers.
     """
 
     target: Target
@@ -53,6 +57,9 @@ class CompileOptions:
     max_ram: int | None = None
     prove: bool = False
     golden: Path | None = None
+    threads: int = 1
+    rounding: Rounding | None = None
+    io: Literal["float", "int8"] = "float"
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class _Built:
 
 
 def compile_model(source: str, options: CompileOptions, output: Path) -> CompileResult:
-    """Compile `source` (x.onnx, x.pt2 or module:function) into the artifact folder `output`.
+    """Compile `source` (x.onnx, x.tflite, x.pt2 or module:function) into the artifact folder `output`.
 
     Raises EdgeCompileError subclasses; on any of them `output` is as it was before.
     """
@@ -87,6 +94,7 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
 
     name = network_name(options.name or source)
     limits = import_limits(source)
+    check_threads(options)
     with staged_directory(output) as staging:
         imported = run_isolated(
             import_canonical,
@@ -104,6 +112,19 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
         manifest = seal_artifact(staging, built.manifest)
     return CompileResult(Artifact(output, manifest), built.report)
+
+
+def check_threads(options: CompileOptions) -> None:
+    """Raise UsageError (EC2030) for a number of threads that the target cannot have."""
+    if options.threads == 1:
+        return
+    if not 1 <= options.threads <= MAX_THREADS:
+        what, fix = f"{options.threads} threads are not possible", f"give a number from 1 to {MAX_THREADS}"
+        raise UsageError(Problem("EC2030", what, "--threads", "", fix))
+    if options.target.toolchain.firmware:
+        what = f"{options.target.name} runs one thread"
+        why, fix = "a program without an operating system has no others", "leave --threads out"
+        raise UsageError(Problem("EC2030", what, "--threads", why, fix))
 
 
 def network_name(text: str) -> str:
@@ -143,12 +164,46 @@ def build_artifact(imported: _Imported, name: str, options: CompileOptions, fold
     from edgecompile.core.model import Model
 
     model = Model.from_bytes(imported.data, imported.provenance, imported.notes)
-    model, records = optimize(model, options.target, prove=options.prove, dump_dir=options.dump_passes)
+    model, records = optimize(
+        model, options.target, options.prove, options.dump_passes, options.rounding, options.io == "int8"
+    )
+    figures = _finish_integers(model, options, folder / "golden.npz")
     emit = options.emit or options.target.codegen.route
-    build = compile_for_cpu(model, name, options.target, emit, folder)
+    build = compile_for_cpu(model, name, options.target, emit, folder, options.threads)
     (folder / "model.onnx").write_bytes(model.to_bytes())
-    manifest = replace(build.manifest, tools=tool_versions())
-    return _Built(manifest, _report(manifest, model, records, build.figures))
+    manifest = replace(build.manifest, tools=tool_versions(), rounding=figures.get("rounding", ""))
+    return _Built(manifest, _report(manifest, model, records, build.figures | figures))
+
+
+def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dict[str, Any]:
+    """Golden vectors and figures of a network that computes in integers; nothing for others.
+
+    Raises UnsupportedError (EC4031) when integers shall be exposed and there are none.
+    """
+    from edgecompile.core.integer import ROUNDING_KEY
+    from edgecompile.golden import write_integer_golden
+    from edgecompile.passes.quantize.interpreter import is_integer
+
+    if options.io == "int8":
+        _check_exposed(model)
+    if not is_integer(model):
+        return {}
+    differences = write_integer_golden(model, golden)
+    return {
+        "rounding": model.graph.metadata_props[ROUNDING_KEY],
+        "difference_to_float": dict(zip([info.name for info in model.outputs], differences, strict=True)),
+    }
+
+
+def _check_exposed(model: Model) -> None:
+    problems = [
+        Problem("EC4031", "this tensor cannot be handed over as integers", info.name, why, "use --io float")
+        for info in (*model.inputs, *model.outputs)
+        if info.scale is None and info.dtype.startswith("float")
+        for why in ["it is not quantized, or not with one scale"]
+    ]
+    if problems:
+        raise UnsupportedError(*problems)
 
 
 def tool_versions() -> dict[str, str]:

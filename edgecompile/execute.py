@@ -14,7 +14,7 @@ from edgecompile.core.device import RunRequest, RunResult
 from edgecompile.core.target import find_target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.devices.open import open_device
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, UsageError
 from edgecompile.toolchain.build import build_runner
 from edgecompile.toolchain.find import find_toolchain
 
@@ -27,17 +27,22 @@ class CompiledNetwork:
     """A compiled network as a function of whole batches: one program execution a call.
 
     `device` names where it runs (as `--device` does; None for what the target names). With `trace` the
-    program also delivers every step's tensors and costs. The program lives as long as this object. Raises
-    MissingToolError, DeviceError or UsageError.
+    program also delivers every step's tensors and costs. It runs on `threads` threads. The program lives as
+    long as this object. Raises MissingToolError, DeviceError, or UsageError (EC2031: more threads than the
+    artifact was compiled for).
     """
 
-    def __init__(self, artifact: Artifact, device: str | None = None, trace: bool = False) -> None:
+    def __init__(
+        self, artifact: Artifact, device: str | None = None, trace: bool = False, threads: int = 1
+    ) -> None:
+        check_threads(artifact, threads)
         self.artifact, self.trace = artifact, trace
         target = find_target(artifact.manifest.target)
         self.device = open_device(device, target)
         self._folder = tempfile.TemporaryDirectory(prefix="edgecompile-")
         output = Path(self._folder.name) / "runner"
-        self._program = build_runner(artifact, target, find_toolchain(target, executable=True), output, trace)
+        toolchain = find_toolchain(target, executable=True)
+        self._program = build_runner(artifact, target, toolchain, output, trace, threads)
 
     def __call__(self, *batches: Array) -> Array | tuple[Array, ...]:
         """Outputs for `batches`, one array an input, each (N, ...) of samples.
@@ -73,6 +78,15 @@ class CompiledNetwork:
     def outputs(self, result: RunResult, samples: int) -> tuple[Array, ...]:
         """The outputs in `result`, one array an output, each (samples, *output shape)."""
         return unpack(self.artifact.manifest.outputs, result.outputs, samples)
+
+
+def check_threads(artifact: Artifact, threads: int) -> None:
+    """Raise UsageError (EC2031) when `artifact` was compiled for fewer threads."""
+    most = artifact.manifest.threads
+    if threads > most:
+        what = f"{artifact.manifest.name} cannot run on {threads} threads"
+        why, fix = f"it was compiled for {most}", f"compile it with --threads {threads}"
+        raise UsageError(Problem("EC2031", what, "--threads", why, fix))
 
 
 def pack(infos: Sequence[TensorInfo], arrays: Sequence[Array]) -> bytes:
@@ -126,6 +140,13 @@ def reference_noise(artifact: Artifact) -> tuple[float, ...]:
     """How far the reference of each output disagrees with itself (relative; see edgecompile.golden)."""
     with np.load(artifact.path / GOLDEN, allow_pickle=False) as arrays:
         return tuple(arrays[f"noise_{k}"].item() for k in range(len(artifact.manifest.outputs)))
+
+
+def exact_outputs(artifact: Artifact) -> tuple[bool, ...]:
+    """Which outputs must be equal to the last bit (see edgecompile.golden)."""
+    with np.load(artifact.path / GOLDEN, allow_pickle=False) as arrays:
+        keys = [f"exact_{k}" for k in range(len(artifact.manifest.outputs))]
+        return tuple(key in arrays and bool(arrays[key]) for key in keys)
 
 
 def _per_sample(info: TensorInfo, batch: Array) -> Array:

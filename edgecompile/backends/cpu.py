@@ -20,6 +20,8 @@ from edgecompile.toolchain.find import find_toolchain
 # Optimise the entry for size: it is straight-line calls. C kernels are worth all the speed there is.
 _ENTRY_FLAGS = ("-Os", "-ffreestanding", "-ffunction-sections")
 _KERNEL_FLAGS = ("-O3", "-ffunction-sections")
+# What is hot there is written in assembly.
+_SUPPORT_FLAGS = ("-O2", "-ffunction-sections", "-fno-unwind-tables")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class CpuBuild:
 
 
 def compile_for_cpu(
-    model: Model, name: str, target: Target, emit: Literal["lib", "c"], folder: Path
+    model: Model, name: str, target: Target, emit: Literal["lib", "c"], folder: Path, threads: int = 1
 ) -> CpuBuild:
     """Write include/, src/ and lib/ of an artifact into `folder` and describe them.
 
@@ -41,13 +43,13 @@ def compile_for_cpu(
     for part in ("include", "src", *(["lib"] if emit == "lib" else [])):
         (folder / part).mkdir()
     with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
-        built = build_network(model, name, target, emit, Path(scratch))
+        built = build_network(model, name, target, emit, Path(scratch), threads)
         _write_sources(built, name, emit, folder)
         objects = _compile_objects(built, name, target, toolchain, folder, Path(scratch))
         flash = sum(flash_bytes(path) for path in objects)
         if emit == "lib":
             toolchain.archive(objects, folder / "lib" / f"lib{name}.a")
-    manifest = _manifest(built, model, name, target, emit, flash)
+    manifest = replace(_manifest(built, model, name, target, emit, flash), threads=threads)
     return CpuBuild(manifest, _figures(built, toolchain))
 
 
@@ -55,17 +57,22 @@ def _write_sources(built: BuiltNetwork, name: str, emit: str, folder: Path) -> N
     (folder / "include" / f"{name}.h").write_text(built.entry.header, encoding="utf-8")
     (folder / "include" / f"{name}.hpp").write_text(built.entry.cpp_header, encoding="utf-8")
     (folder / "src" / f"{name}.c").write_text(built.entry.source, encoding="utf-8")
+    if built.entry.threads_source:
+        (folder / "include" / f"{name}_threads.h").write_text(built.entry.threads_header, encoding="utf-8")
+        (folder / "src" / f"{name}_threads.c").write_text(built.entry.threads_source, encoding="utf-8")
     if emit == "c":
         weights = _weights_as_c(name, built.storage.weights, built.alignment)
         (folder / "src" / f"{name}_weights.c").write_text(weights, encoding="utf-8")
         if built.kernels is not None:
             (folder / "src" / built.kernels.name).write_bytes(built.kernels.read_bytes())
+        for path in built.support:
+            (folder / "src" / path.name).write_bytes(path.read_bytes())
 
 
 def _compile_objects(
     built: BuiltNetwork, name: str, target: Target, toolchain: Toolchain, folder: Path, scratch: Path
 ) -> list[Path]:
-    """Entry, kernels and weights as object files in `scratch`."""
+    """Entry, weights, threads and kernels as object files in `scratch`."""
     include = ("-I", str(folder / "include"))
     objects = [scratch / f"{name}_entry.o", scratch / f"{name}_weights.o"]
     toolchain.compile([folder / "src" / f"{name}.c"], (*_ENTRY_FLAGS, *include), objects[0])
@@ -73,6 +80,13 @@ def _compile_objects(
     assembly.write_text(_weights_as_assembly(name, built.alignment), encoding="utf-8")
     (scratch / f"{name}_weights.bin").write_bytes(built.storage.weights)
     toolchain.compile([assembly], ("-I", str(scratch)), objects[1])
+    if built.entry.threads_source:
+        objects.append(scratch / f"{name}_threads.o")
+        toolchain.compile([folder / "src" / f"{name}_threads.c"], (*_KERNEL_FLAGS, *include), objects[-1])
+    for source in built.support:
+        if source.suffix == ".c":
+            objects.append(scratch / f"{name}_{source.stem}.o")
+            toolchain.compile([source], _SUPPORT_FLAGS, objects[-1])
     if built.kernels is None:
         return objects
     if built.kernels.suffix == ".o":
@@ -149,6 +163,7 @@ def _figures(built: BuiltNetwork, toolchain: Toolchain) -> dict[str, Any]:
     return {
         "kernels": len({step.symbol for step in built.program.steps if step.symbol}),
         "steps": len(built.program.steps),
+        "parallel_steps": sum(step.parts > 1 for step in built.program.steps),
         "arena_map": [{"buffer": name, "offset": offsets[name]} for name in sorted(offsets)],
         "toolchain": toolchain.version(),
     }

@@ -5,28 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgecompile.core.integer import ROUNDING_KEY, ROUNDINGS, Rounding
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass, PassRecord, Pipeline
 from edgecompile.core.target import Target
+from edgecompile.errors import InputError, Problem
 from edgecompile.lower.table import lowered_operators
 from edgecompile.passes.canonicalize import canonicalize_passes
+from edgecompile.passes.integer_passes import integer_passes
 from edgecompile.passes.optimize import graph_passes
 from edgecompile.passes.prove import prove_in_onnxruntime
+from edgecompile.passes.rewrite_quantized_operators import RewriteQuantizedOperators
 
 
-def cpu_passes(target: Target) -> Sequence[Pass]:
+def cpu_passes(target: Target, rounding: Rounding, integer_io: bool = False) -> Sequence[Pass]:
     """The passes for a CPU target, in order."""
     return (
         # one opset, no functions, static shapes, constants folded, nothing dead
         *canonicalize_passes(keep=lowered_operators()),
+        # quantized operators as float ones between QuantizeLinear and DequantizeLinear
+        RewriteQuantizedOperators(),
         # fuse, recognise, choose the layout
         *graph_passes(target.codegen.layout),
+        # what is quantized, in integers
+        *integer_passes(rounding, target.codegen.activations, integer_io),
     )
 
 
 def optimize(
-    model: Model, target: Target, prove: bool = False, dump_dir: Path | None = None
+    model: Model,
+    target: Target,
+    prove: bool = False,
+    dump_dir: Path | None = None,
+    rounding: Rounding | None = None,
+    integer_io: bool = False,
 ) -> tuple[Model, tuple[PassRecord, ...]]:
-    """Run the pipeline; with `prove`, every pass is checked against the graph before it."""
-    pipeline = Pipeline(cpu_passes(target))
+    """Run the pipeline; with `prove`, every pass is checked against the graph before it.
+
+    `rounding` overrides what the model file demands, and that what the target prefers.
+    """
+    pipeline = Pipeline(cpu_passes(target, rounding or _rounding(model, target), integer_io))
     return pipeline.run(model, prove_in_onnxruntime if prove else None, dump_dir)
+
+
+def _rounding(model: Model, target: Target) -> Rounding:
+    demanded = model.graph.metadata_props.get(ROUNDING_KEY)
+    if demanded is None:
+        return target.codegen.rounding
+    for mode in ROUNDINGS:
+        if demanded == mode:
+            return mode
+    why, fix = f"the file says {ROUNDING_KEY} = {demanded!r}", f"it must be one of {', '.join(ROUNDINGS)}"
+    raise InputError(Problem("EC3060", "unknown rounding mode", model.provenance.source, why, fix))

@@ -15,6 +15,7 @@ from edgecompile.cli.options import (
     input_option,
     trust_option,
 )
+from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
 
 if TYPE_CHECKING:
     from edgecompile.core.artifact import Artifact
@@ -46,6 +47,33 @@ if TYPE_CHECKING:
     metavar="FILE.npz",
     help="Inputs for the golden vectors: arrays by input name, samples first.  [default: seeded noise]",
 )
+@click.option(
+    "--quantize",
+    "recipe",
+    metavar="RECIPE",
+    help="Quantize a float network first, with --calibrate; see `edgecompile quantize --list`.",
+)
+@calibrate_option
+@keep_float_option
+@click.option(
+    "--rounding",
+    type=click.Choice(["single", "double", "float"]),
+    help="How a quantized network rounds.  [default: what the file or the target says]",
+)
+@click.option(
+    "--io",
+    type=click.Choice(["float", "int8"]),
+    default="float",
+    show_default=True,
+    help="What a quantized network takes and returns; int8: as stored, with scale and zero point.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many threads the network can use; with 1 it knows nothing of threads.",
+)
 @click.option("--max-flash", metavar="SIZE", help="Refuse what needs more flash, e.g. 512k.")
 @click.option("--max-ram", metavar="SIZE", help="Refuse what needs more RAM, e.g. 64k.")
 @click.option("--no-budget", is_flag=True, help="Do not check the flash and RAM of the target.")
@@ -66,6 +94,12 @@ def command(
     name: str | None,
     emit: Literal["lib", "c"] | None,
     golden: Path | None,
+    recipe: str | None,
+    calibrate: str | None,
+    keep_float: tuple[str, ...],
+    rounding: Literal["single", "double", "float"] | None,
+    io: Literal["float", "int8"],
+    threads: int,
     max_flash: str | None,
     max_ram: str | None,
     no_budget: bool,
@@ -78,7 +112,8 @@ def command(
 ) -> None:
     """Compile MODEL into a library without runtime, malloc or Python.
 
-    MODEL is an .onnx or .pt2 file, or module:function, a callable returning (torch module, example inputs).
+    MODEL is an .onnx, .tflite or .pt2 file, or module:function, a callable returning (torch module, example
+    inputs).
     """
     from edgecompile.compiler import CompileOptions, compile_model
     from edgecompile.core.target import find_target
@@ -87,7 +122,8 @@ def command(
     options = CompileOptions(
         target=find_target(target),
         input_shapes=imported.input_shapes,
-        constants=imported.constants,
+        # A quantized file has them inside already.
+        constants=imported.constants if recipe is None else {},
         name=name,
         emit=emit,
         dump_passes=dump_passes,
@@ -97,9 +133,15 @@ def command(
         max_ram=ui.parse_size(max_ram, "--max-ram"),
         prove=prove,
         golden=golden,
+        threads=threads,
+        rounding=rounding,
+        io=io,
     )
-    with ui.working(f"compiling {Path(model).name} for {options.target.name}"):
-        result = compile_model(model, options, output or default_output(model, name))
+    with (
+        quantized_file(model, recipe, calibrate, keep_float, imported) as source,
+        ui.working(f"compiling {Path(model).name} for {options.target.name}"),
+    ):
+        result = compile_model(source, options, output or default_output(model, name))
     record, lines = _describe(result.artifact, result.report)
     if verify_too:
         verified, line = _verify(result.artifact, device)
@@ -133,5 +175,5 @@ def _verify(artifact: Artifact, device: str | None) -> tuple[dict[str, Any], str
     from edgecompile.verify import verify_artifact
 
     with ui.working(f"executing {artifact.manifest.name} for {artifact.manifest.target}"):
-        report = verify_artifact(artifact, device)
+        report = verify_artifact(artifact, device, threads=artifact.manifest.threads)
     return {"verify": asdict(report)}, describe(report)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(
     model: str, inputs: tuple[str, ...], constants: tuple[str, ...], trust_pickle: bool, as_json: bool
 ) -> None:
-    """List the layers of MODEL (an .onnx or .pt2 file, or module:function), with what they cost."""
+    """List the layers of MODEL (an .onnx, .tflite or .pt2 file, or module:function), with what they cost."""
     from edgecompile.inspect import inspect_source
 
     options = import_options(inputs, constants, trust_pickle)

@@ -38,6 +38,14 @@ device_option = click.option(
     help="Where to execute: local, qemu, ssh://HOST, adb://SERIAL.  [default: the target's usual one]",
 )
 
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Run on so many threads; no more than it was compiled for.",
+)
+
 _INTEGER = re.compile(r"[+-]?\d+")
 
 

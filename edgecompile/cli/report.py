@@ -32,6 +32,7 @@ def _describe(artifact: Artifact, record: dict[str, Any], verified: Verification
     lines = [f"network   {manifest.name}, from {record.get('source', '?')}", f"target    {manifest.target}"]
     lines += [f"input     {t.name}: {t.dtype} {ui.shape(t.shape)}" for t in manifest.inputs]
     lines += [f"output    {t.name}: {t.dtype} {ui.shape(t.shape)}" for t in manifest.outputs]
+    lines += [f"rounding  {manifest.rounding}"] if manifest.rounding else []
     lines += [
         f"flash     {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
         f"arena     {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecompile.cli import ui
-from edgecompile.cli.options import device_option
+from edgecompile.cli.options import device_option, threads_option
 
 if TYPE_CHECKING:
     from edgecompile.verify import VerifyReport
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @device_option
+@threads_option
 @click.option("--per-layer", is_flag=True, help="Compare the tensors of every kernel as well.")
 @click.option(
     "--tolerance",
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     help="Largest allowed error, relative to the largest magnitude of the output.",
 )
 @ui.json_option
-def command(artifact: Path, device: str | None, per_layer: bool, tolerance: float, as_json: bool) -> None:
+def command(
+    artifact: Path, device: str | None, threads: int, per_layer: bool, tolerance: float, as_json: bool
+) -> None:
     """Execute ARTIFACT on a device with its golden inputs and compare the results with the reference.
 
     A mismatch is exit status 9. The result is recorded in the artifact's verification.json.
@@ -37,7 +40,7 @@ def command(artifact: Path, device: str | None, per_layer: bool, tolerance: floa
 
     opened = open_artifact(artifact)
     with ui.working(f"executing {opened.manifest.name} for {opened.manifest.target}"):
-        report = verify_artifact(opened, device, per_layer, tolerance)
+        report = verify_artifact(opened, device, per_layer, tolerance, threads)
     ui.finish(asdict(report), describe(report), as_json)
 
 

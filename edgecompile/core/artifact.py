@@ -52,7 +52,11 @@ class MemoryFigures:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` holds; `files` maps each file's path in the artifact to its sha256."""
+    """What `manifest.json` holds.
+
+    `threads` is how many it can use at most; `files` maps each file's path in the artifact to its sha256.
+    `rounding` is the mode in which a quantized network computes its integers, "" for a float network.
+    """
 
     name: str
     target: str
@@ -65,6 +69,8 @@ class Manifest:
     emit: Literal["lib", "c"]
     tools: dict[str, str]
     model_sha256: str
+    threads: int = 1
+    rounding: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:

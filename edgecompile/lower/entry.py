@@ -24,18 +24,27 @@ _RUN_PARAMETERS = "const void* const inputs[], void* const outputs[], void* aren
 
 @dataclass(frozen=True)
 class EntrySources:
-    """Text of `include/NAME.h`, `include/NAME.hpp` and `src/NAME.c`."""
+    """Text of `include/NAME.h`, `include/NAME.hpp` and `src/NAME.c`.
+
+    A network for several threads also has `include/NAME_threads.h` and `src/NAME_threads.c`, else "".
+    """
 
     header: str
     cpp_header: str
     source: str
+    threads_header: str = ""
+    threads_source: str = ""
 
 
-def generate_entry(name: str, storage: Storage, align: int) -> EntrySources:
-    """C sources for a placed program; `name` is a C identifier and prefixes every symbol."""
+def generate_entry(name: str, storage: Storage, align: int, threads: int = 1) -> EntrySources:
+    """C sources for a placed program; `name` is a C identifier and prefixes every symbol.
+
+    With `threads` more than 1 the network can run on several, up to that many.
+    """
     program = storage.program
     inputs = _identifiers(program.inputs, {"arena", "inputs", "outputs"})
     outputs = _identifiers(program.outputs, {"arena", "inputs", "outputs", *inputs})
+    call = "c->" if threads > 1 else ""
     values = {
         "name": name,
         "upper": name.upper(),
@@ -52,9 +61,11 @@ def generate_entry(name: str, storage: Storage, align: int) -> EntrySources:
             + [f"{C_TYPES[t.dtype]}* {n}" for n, t in zip(outputs, program.outputs, strict=True)]
         ),
         "kernels": _kernels(program),
-        "steps": [_step(i, step, storage) for i, step in enumerate(program.steps)],
+        "threads": threads,
+        "steps": [_step(i, step, storage, call) for i, step in enumerate(program.steps)],
     }
-    files = ("network.h.j2", "network.hpp.j2", "network.c.j2")
+    files = ["network.h.j2", "network.hpp.j2", "network.c.j2"]
+    files += ["threads.h.j2", "threads.c.j2"] if threads > 1 else []
     return EntrySources(*(_templates().get_template(file).render(values) for file in files))
 
 
@@ -102,22 +113,33 @@ def _kernels(program: Program) -> list[dict[str, Any]]:
     kernels = {}
     for step in program.steps:
         types = [f"{C_TYPES[program.values[n].dtype]}*" for n in (*step.reads, *step.writes)]
+        types += ["int32_t", "int32_t"] if step.tasks else []
         kernels[step.symbol] = types + (["uint8_t*"] if step.workspace else [])
     kernels.pop("", None)
     return [{"symbol": symbol, "types": types} for symbol, types in sorted(kernels.items())]
 
 
-def _step(index: int, step: Step, storage: Storage) -> dict[str, Any]:
-    """What the template needs to call a kernel: argument expressions and the sizes of its results."""
+def _step(index: int, step: Step, storage: Storage, call: str) -> dict[str, Any]:
+    """What the template needs to call a kernel: argument expressions and the sizes of its results.
+
+    `call` is what stands in C before the names of the call's buffers. A step in parts is for the function
+    `part(c, tasks, index)`, that gives the first task of a part, and the `index` of one.
+    """
     values = storage.program.values
-    reads = [_pointer(storage.locate(name)) for name in step.reads]
-    writes = [_pointer(storage.locate(name)) for name in step.writes]
+    reads = [_pointer(storage.locate(name), call) for name in step.reads]
+    writes = [_pointer(storage.locate(name), call) for name in step.writes]
     types = [C_TYPES[values[name].dtype] for name in (*step.reads, *step.writes)]
     arguments = [f"({kind}*){pointer}" for kind, pointer in zip(types, reads + writes, strict=True)]
+    if step.tasks:
+        bounds = [f"part(c, {step.tasks}, index)", f"part(c, {step.tasks}, index + 1)"]
+        arguments += bounds if step.parts > 1 else ["0", str(step.tasks)]
     if step.workspace:
-        arguments.append(_pointer(storage.locate_workspace(index)))
+        stride = f" + (size_t)index * {step.workspace}" if step.parts > 1 else ""
+        arguments.append(_pointer(storage.locate_workspace(index), call) + stride)
     return {
         "symbol": step.symbol,
+        "index": index,
+        "parts": step.parts,
         "layers": comment_text(" + ".join(step.layers)),
         "arguments": arguments,
         "reads": reads,
@@ -126,10 +148,10 @@ def _step(index: int, step: Step, storage: Storage) -> dict[str, Any]:
     }
 
 
-def _pointer(location: Location) -> str:
+def _pointer(location: Location, call: str) -> str:
     """A C expression of type `unsigned char*` in parentheses."""
     if location.region == "input":
-        return f"((unsigned char*)(uintptr_t)inputs[{location.index}] + {location.offset})"
+        return f"((unsigned char*)(uintptr_t){call}inputs[{location.index}] + {location.offset})"
     if location.region == "output":
-        return f"((unsigned char*)outputs[{location.index}] + {location.offset})"
-    return f"({'w' if location.region == 'weights' else 'a'} + {location.offset})"
+        return f"((unsigned char*){call}outputs[{location.index}] + {location.offset})"
+    return f"({call}{'w' if location.region == 'weights' else 'a'} + {location.offset})"

@@ -7,12 +7,17 @@ them is elementwise and of the result's shape. `x * sigmoid(x)` after a convolut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import onnx_ir as ir
 
+from edgecompile.core.target import Isa
 from edgecompile.lower.registry import Kind, find_op
+
+KindOf: TypeAlias = Callable[[ir.Node], Kind]
 
 # A diamond of more nodes than this is left alone; real epilogues are far smaller.
 _MAX_REGION = 16
@@ -34,36 +39,37 @@ class Group:
         )
 
 
-def fuse(graph: ir.Graph) -> list[Group]:
-    """Groups in execution order; every node of `graph` is in exactly one."""
+def fuse(graph: ir.Graph, isa: Isa | None = None) -> list[Group]:
+    """Groups in execution order; every node of `graph` is in exactly one. `isa` is what kernels are for."""
+    kind_of = partial(_kind, isa=isa)
     position = {node: index for index, node in enumerate(graph)}
     taken: set[ir.Node] = set()
     groups: list[Group] = []
     for node in graph:
         if node in taken:
             continue
-        group = _grow(node, position, taken)
+        group = _grow(node, position, taken, kind_of)
         taken.update(group.nodes)
         groups.append(group)
     return sorted(groups, key=lambda group: position[group.nodes[-1]])
 
 
-def _grow(seed: ir.Node, position: dict[ir.Node, int], taken: set[ir.Node]) -> Group:
-    kind = _kind(seed)
+def _grow(seed: ir.Node, position: dict[ir.Node, int], taken: set[ir.Node], kind_of: KindOf) -> Group:
+    kind = kind_of(seed)
     members = [seed]
     while kind not in (Kind.OPAQUE, Kind.ALIAS):
         region = _region_after(members, position, taken)
-        if region is None or not _may_absorb(kind, members, region):
+        if region is None or not _may_absorb(kind, members, region, kind_of):
             break
-        if _kind(region[-1]) is Kind.REDUCTION:
+        if kind_of(region[-1]) is Kind.REDUCTION:
             kind = Kind.REDUCTION
         members += region
     return Group(tuple(sorted(members, key=position.__getitem__)), kind)
 
 
-def _kind(node: ir.Node) -> Kind:
+def _kind(node: ir.Node, isa: Isa | None) -> Kind:
     row = find_op(node)
-    return row.kind if row else Kind.OPAQUE
+    return row.kind_for(isa) if row else Kind.OPAQUE
 
 
 def _escapes(value: ir.Value, inside: set[ir.Node]) -> bool:
@@ -99,14 +105,16 @@ def _region_after(
     return None
 
 
-def _may_absorb(kind: Kind, members: Sequence[ir.Node], region: Sequence[ir.Node]) -> bool:
+def _may_absorb(
+    kind: Kind, members: Sequence[ir.Node], region: Sequence[ir.Node], kind_of: KindOf
+) -> bool:
     result = _live_result(members)
     assert result is not None
     last = region[-1]
-    if len(last.outputs) != 1 or any(_kind(node) is not Kind.ELEMENTWISE for node in region[:-1]):
+    if len(last.outputs) != 1 or any(kind_of(node) is not Kind.ELEMENTWISE for node in region[:-1]):
         return False
-    if _kind(last) is Kind.ELEMENTWISE:
+    if kind_of(last) is Kind.ELEMENTWISE:
         return all(node.outputs[0].shape == result.shape for node in region)
     if len(region) > 1 or kind not in (Kind.ELEMENTWISE, Kind.INJECTIVE):
         return False
-    return _kind(last) in (Kind.INJECTIVE, Kind.REDUCTION)
+    return kind_of(last) in (Kind.INJECTIVE, Kind.REDUCTION)

@@ -37,7 +37,7 @@ class MemoryPlan:
 
 
 def workspace_name(step: int) -> str:
-    """The buffer name of a step's workspace."""
+    """The buffer name of a step's workspace; that of all its parts, one after the other."""
     return f"workspace of step {step}"
 
 
@@ -145,7 +145,9 @@ def arena_intervals(program: Program, owned_elsewhere: set[str]) -> tuple[list[I
             break
     values = [Interval(name, program.values[name].nbytes, first[name], last[name]) for name in first]
     scratch = [
-        Interval(workspace_name(i), s.workspace, i, i) for i, s in enumerate(program.steps) if s.workspace
+        Interval(workspace_name(i), s.workspace * s.parts, i, i)
+        for i, s in enumerate(program.steps)
+        if s.workspace
     ]
     return values + scratch, {name: owner(name) for name in reused}
 

@@ -27,8 +27,9 @@ class Step:
     """One call of kernel `symbol`, or a plain copy when `symbol` is empty.
 
     `reads` and `writes` are value names in the order of the kernel's parameters (reads first), followed by a
-    pointer to `workspace` bytes when that is not 0. `layers` are the network's nodes computed here.
-    `in_place` are positions in `reads` whose bytes the first written value may take over.
+    range of its `tasks` when that is not 0, and a pointer to `workspace` bytes when that is not 0. At most
+    `parts` ranges run at the same time, each with a workspace of its own. `layers` are the network's nodes
+    computed here. `in_place` are positions in `reads` whose bytes the first written value may take over.
     """
 
     symbol: str
@@ -37,6 +38,8 @@ class Step:
     writes: tuple[str, ...]
     workspace: int = 0
     in_place: tuple[int, ...] = ()
+    tasks: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)

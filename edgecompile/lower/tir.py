@@ -1,6 +1,7 @@
 """From scheduled TIR to code with a plain C interface: no runtime, no malloc, no globals.
 
-A kernel becomes `int32_t symbol(T* read0, ..., T* write0, ..., uint8_t* workspace)`. Every buffer that is too
+A kernel becomes `int32_t symbol(T* read0, ..., T* write0, ..., int begin, int end, uint8_t* workspace)`,
+with a range where threads can share a parallel loop (see `edgecompile.lower.tasks`). Every buffer that is too
 large for the stack moves into the caller's workspace, whose size the memory plan must know.
 """
 
@@ -13,11 +14,14 @@ from typing import Any
 import tvm
 import tvm_ffi
 from tvm import s_tir, tirx
-from tvm.ir import PointerType, PrimType
-from tvm_ffi.structural import structural_map
+from tvm.ir import Call, PointerType, PrimType
+from tvm_ffi.structural import structural_map, structural_walk
 
+from edgecompile.kernels.loops import WORKSPACE
 from edgecompile.lower.legalize_for_c import legalize_for_c
 from edgecompile.lower.lets import lower_lets
+from edgecompile.lower.split_vectors import split_vectors
+from edgecompile.lower.tasks import estimate_work, statements_of, take_range
 
 # Accumulator tiles stay on the stack, and from there go into registers: at most 32 of 64 bytes. Anything
 # larger belongs to the memory plan.
@@ -26,11 +30,25 @@ _WORKSPACE_ALIGN = 16
 
 
 @dataclass(frozen=True)
+class Interface:
+    """What the caller of a kernel has to know.
+
+    `workspace` is in bytes; 0: the kernel takes none. `tasks` iterations may run in any order and at the same
+    time, each range of them with a workspace of its own; 0: the kernel takes no range. `work` is a rough
+    estimate of all of it in cycles, 0 without tasks.
+    """
+
+    workspace: int = 0
+    tasks: int = 0
+    work: int = 0
+
+
+@dataclass(frozen=True)
 class LoweredKernels:
-    """A module ready for code generation, and the workspace bytes of each kernel by symbol."""
+    """A module ready for code generation, and the interface of each kernel by symbol."""
 
     module: tvm.IRModule
-    workspace: dict[str, int]
+    interfaces: dict[str, Interface]
 
 
 def lower_to_c_abi(functions: dict[str, tirx.PrimFunc], target: tvm.target.Target) -> LoweredKernels:
@@ -43,7 +61,7 @@ def lower_to_c_abi(functions: dict[str, tirx.PrimFunc], target: tvm.target.Targe
     )
     unpack = UnpackFunctions()
     module = tvm.transform.Sequential(_passes(target, unpack))(module)
-    return LoweredKernels(module, unpack.workspace)
+    return LoweredKernels(module, unpack.interfaces)
 
 
 def generate(module: tvm.IRModule, target: tvm.target.Target) -> Any:
@@ -76,6 +94,7 @@ def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
         # loops
         s.LoopPartition(),
         x.VectorizeLoop(target.kind.name != "c"),
+        split_vectors(),
         x.StorageRewrite(),
         s.HoistIfThenElse(),
         x.UnrollLoop(),
@@ -85,19 +104,19 @@ def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
         s.RewriteUnsafeSelect(),
         x.CommonSubexprElim(),
         x.VerifyMemory(),
-        # interface and intrinsics
+        # intrinsics and interface; division by constants is lowered while the bounds of loops are known
+        x.LowerIntrin(),
         unpack.as_pass(),
         x.BF16StorageLegalize(),
-        x.LowerIntrin(),
         *([legalize_for_c()] if target.kind.name == "c" else []),
     ]
 
 
 class UnpackFunctions:
-    """The pass that gives kernels their C interface; `workspace` collects bytes by symbol."""
+    """The pass that gives kernels their C interface; `interfaces` collects it by symbol."""
 
     def __init__(self) -> None:
-        self.workspace: dict[str, int] = {}
+        self.interfaces: dict[str, Interface] = {}
 
     def as_pass(self) -> Any:
         return tvm.transform.module_pass(self._run, opt_level=0, name="UnpackFunctions")
@@ -112,35 +131,52 @@ class UnpackFunctions:
             pointer = tirx.Var(f"{buffer.name}_p", PointerType(PrimType(str(buffer.ty.dtype))))
             parameters.append(pointer)
             declarations.append(tirx.DeclBuffer(buffer, data=pointer))
+        bounds = [tirx.Var("begin", "int32"), tirx.Var("end", "int32")]
         workspace = tirx.Var("workspace", PointerType(PrimType("uint8")))
-        body, size = _place_allocations(function.body, workspace)
-        self.workspace[str(function.attrs["global_symbol"])] = size
-        if size:
-            parameters.append(workspace)
-        statements = [*declarations, *_statements(body), tirx.Return(tirx.IntImm("int32", 0))]
+        body, tasks = take_range(function.body, *bounds)
+        body, size = _place_allocations(body, workspace)
+        work = estimate_work(function.body) if tasks else 0
+        self.interfaces[str(function.attrs["global_symbol"])] = Interface(size, tasks, work)
+        parameters += [*(bounds if tasks else []), *([workspace] if size else [])]
+        statements = [*declarations, *statements_of(body), tirx.Return(tirx.IntImm("int32", 0))]
         return tirx.PrimFunc(parameters, tirx.SeqStmt(statements), PrimType("int32"), function.attrs)
-
-
-def _statements(body: tirx.Stmt) -> list[tirx.Stmt]:
-    return list(body.seq) if isinstance(body, tirx.SeqStmt) else [body]
 
 
 def _place_allocations(body: tirx.Stmt, workspace: tirx.Var) -> tuple[tirx.Stmt, int]:
     """Give each large allocation an offset in the workspace; returns the new body and the total bytes."""
     size = 0
 
-    def place(allocation: tirx.AllocBuffer) -> tirx.Stmt:
+    def take(nbytes: int, dtype: str) -> Any:
         nonlocal size
+        offset = tirx.const(size, "int32")
+        size += -(-nbytes // _WORKSPACE_ALIGN) * _WORKSPACE_ALIGN
+        pointer_type = PointerType(PrimType(dtype))
+        return tirx.call_intrin(pointer_type, "tirx.handle_add_byte_offset", workspace, offset)
+
+    def place(allocation: tirx.AllocBuffer) -> tirx.Stmt:
         nbytes = _buffer_bytes(allocation.buffer)
         if nbytes <= _STACK_BYTES:
             return allocation
-        pointer_type = PointerType(PrimType(str(allocation.buffer.ty.dtype)))
-        offset = tirx.const(size, "int32")
-        pointer = tirx.call_intrin(pointer_type, "tirx.handle_add_byte_offset", workspace, offset)
-        size += -(-nbytes // _WORKSPACE_ALIGN) * _WORKSPACE_ALIGN
+        pointer = take(nbytes, str(allocation.buffer.ty.dtype))
         return tirx.DeclBuffer(allocation.buffer, data=pointer)
 
-    return structural_map(body, [(tirx.AllocBuffer, place)]), size
+    def replace(call: Any) -> Any:
+        asks = _called(call) == WORKSPACE
+        return take(int(call.args[1].value), "int8") if asks else call
+
+    return structural_map(body, [(tirx.AllocBuffer, place), (Call, replace)]), size
+
+
+def called_functions(function: tirx.PrimFunc) -> frozenset[str]:
+    """The names of the C functions that `function` calls for their effect; libm's are values."""
+    names: list[str] = []
+    structural_walk(function.body, [(Call, lambda call: names.append(_called(call)))])
+    return frozenset(names) - {"", WORKSPACE}
+
+
+def _called(call: Any) -> str:
+    """The name of the C function in a call that is not pure; "" for any other operation."""
+    return str(call.args[0].value) if getattr(call.op, "name", "") == "tirx.call_extern" else ""
 
 
 def _buffer_bytes(buffer: Any) -> int:

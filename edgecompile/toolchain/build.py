@@ -17,12 +17,18 @@ _STACK_BYTES = 0x10000
 
 
 def build_runner(
-    artifact: Artifact, target: Target, toolchain: Toolchain, output_path: Path, trace: bool = False
+    artifact: Artifact,
+    target: Target,
+    toolchain: Toolchain,
+    output_path: Path,
+    trace: bool = False,
+    threads: int = 1,
 ) -> Path:
     """Link an artifact with the runner into the executable `output_path`, and return that.
 
     The library is taken as it is, entry point included; with `trace` the entry is compiled again, to report
-    every step's tensors. `toolchain` has to be able to link executables (`find_toolchain(target,
+    every step's tensors. With more than one of `threads` the program runs the network on the executor that
+    the artifact brings. `toolchain` has to be able to link executables (`find_toolchain(target,
     executable=True)`). The executable speaks the protocol described in runner/runner.c. Raises UsageError
     (EC2020) for firmware of a target without memories, BudgetError when it is larger than the emulated board,
     and MissingToolError and InternalError as Toolchain does.
@@ -32,9 +38,11 @@ def build_runner(
         sources = [*_artifact_sources(artifact, trace), *_runner_sources(target)]
         flags = ["-O3", "-I", str(artifact.path / "include"), "-I", str(_RUNNER), *_definitions(artifact)]
         flags += ["-DEDGECOMPILE_TRACE"] if trace else []
+        flags += [f"-DNETWORK_THREADS={threads}"] if threads > 1 else []
         inputs = [toolchain.compile(sources, flags, folder / "runner.o")]
         inputs += [artifact.library] if artifact.manifest.emit == "lib" else []
-        return toolchain.link(inputs, _layout(target, folder), output_path)
+        link_flags = [*_layout(target, folder), *(["-pthread"] if threads > 1 else [])]
+        return toolchain.link(inputs, link_flags, output_path)
 
 
 def _artifact_sources(artifact: Artifact, trace: bool) -> list[Path]:
@@ -55,6 +63,8 @@ def _definitions(artifact: Artifact) -> list[str]:
     return [
         f'-DNETWORK_HEADER="{manifest.name}.h"',
         f"-DNETWORK_RUN={manifest.entry}",
+        f'-DNETWORK_THREADS_HEADER="{manifest.name}_threads.h"',
+        f"-DNETWORK_LOWER={manifest.name}",
         f"-DNETWORK_UPPER={manifest.name.upper()}",
         f"-DNETWORK_IO_BYTES={io_bytes}",
     ]

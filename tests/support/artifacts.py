@@ -115,7 +115,7 @@ def install_device(monkeypatch: Any, device: InProcessDevice) -> None:
     """Let everything execute on `device`, without building a program."""
 
     def build_nothing(
-        artifact: Artifact, target: object, toolchain: object, output: Path, trace: bool
+        artifact: Artifact, target: object, toolchain: object, output: Path, trace: bool, threads: int
     ) -> Path:
         return output
 

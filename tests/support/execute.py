@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ def execute(model: Model, inputs: Sequence[Array], target: str = "host", emit: s
     """Outputs of `model` for `inputs`; the arena starts as garbage and is checked for overruns."""
     with tempfile.TemporaryDirectory(prefix="edgecompile-test-") as folder:
         built = build_network(model, "net", find_target(target), emit, Path(folder))
-        library = _link(built, Path(folder))
-        return _call(library, built, model, inputs)
+        return call(link(built, Path(folder)).net_run, built, model, inputs)
 
 
-def _link(built: BuiltNetwork, folder: Path) -> Path:
+def link(built: BuiltNetwork, folder: Path) -> ctypes.CDLL:
+    """The network "net" in a shared library of `folder`, together with its executor if it has one."""
     (folder / "net.h").write_text(built.entry.header)
     (folder / "net.c").write_text(built.entry.source)
     (folder / "net.bin").write_bytes(built.storage.weights + bytes(64))
@@ -45,14 +45,31 @@ def _link(built: BuiltNetwork, folder: Path) -> Path:
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unused-variable"]
     flags += ["-Wno-unused-but-set-variable", "-Wno-type-limits", "-Wno-bool-compare", "-Wno-overflow"]
     sources = [str(folder / "net.c"), str(folder / "weights.S"), *kernels]
-    command = ["gcc", *flags, "-shared", "-fPIC", "-Wl,-z,defs", "-o", str(output), *sources, "-lm"]
+    if built.entry.threads_source:
+        (folder / "net_threads.h").write_text(built.entry.threads_header)
+        (folder / "net_threads.c").write_text(built.entry.threads_source)
+        sources.append(str(folder / "net_threads.c"))
+    command = [
+        "gcc",
+        *flags,
+        "-shared",
+        "-fPIC",
+        "-Wl,-z,defs",
+        "-o",
+        str(output),
+        *sources,
+        "-lm",
+        "-pthread",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"generated code does not build:\n{done.stderr}"
-    return output
+    return ctypes.CDLL(str(output))
 
 
-def _call(library: Path, built: BuiltNetwork, model: Model, inputs: Sequence[Array]) -> list[Array]:
-    loaded = ctypes.CDLL(str(library))
+def call(
+    run: Callable[..., int], built: BuiltNetwork, model: Model, inputs: Sequence[Array], *more: Any
+) -> list[Array]:
+    """The results of the entry point `run`, which takes arguments `more` after the usual ones."""
     align, arena_bytes = built.alignment, built.storage.plan.arena_bytes
     raw = np.full(arena_bytes + 2 * _GUARD, _GARBAGE, np.uint8)
     start = -raw.ctypes.data % align
@@ -64,8 +81,8 @@ def _call(library: Path, built: BuiltNetwork, model: Model, inputs: Sequence[Arr
         ctypes.c_void_p(raw.ctypes.data + start),
         ctypes.c_size_t(arena_bytes),
     )
-    code = loaded.net_run(*arguments)
-    assert code == 0, f"net_run returned {code}"
+    code = run(*arguments, *more)
+    assert code == 0, f"the network returned {code}"
     assert (raw[start + arena_bytes :] == _GARBAGE).all(), "the network wrote behind its arena"
     return results
 

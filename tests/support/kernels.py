@@ -33,10 +33,12 @@ def compute(definition: Definition, *inputs: Array, scheduled: bool = True) -> l
     results = [np.empty([int(e) for e in t.shape], str(t.dtype)) for t in outputs]
     with tempfile.TemporaryDirectory(prefix="edgecompile-test-") as folder:
         source, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
-        workspace = kernels_to_object({"kernel": function}, host.isa, source)["kernel"]
+        interface = kernels_to_object({"kernel": function}, host.isa, source)["kernel"]
         subprocess.run(["gcc", "-shared", "-o", library, source, "-lm"], check=True)
         buffers = [np.ascontiguousarray(a) for a in inputs] + results
-        buffers.append(np.full(workspace + 64, 0xA5, np.uint8))
+        workspace = np.full(interface.workspace + 64, 0xA5, np.uint8)
         pointers = [ctypes.c_void_p(buffer.ctypes.data) for buffer in buffers]
-        assert ctypes.CDLL(str(library)).kernel(*pointers) == 0
+        bounds = [ctypes.c_int32(0), ctypes.c_int32(interface.tasks)] if interface.tasks else []
+        arguments = [*pointers, *bounds, ctypes.c_void_p(workspace.ctypes.data)]
+        assert ctypes.CDLL(str(library)).kernel(*arguments) == 0
     return results

@@ -64,6 +64,21 @@ def stateful_lstm() -> onnx.ModelProto:
     return _model(nodes, inputs, {"y": [4, 1, 1, 5], "h_out": state, "c_out": state}, weights)
 
 
+def wide_chain(rows: int = 48) -> onnx.ModelProto:
+    """Matrix product, elementwise steps and softmax over many rows: [1, rows, 40] -> [1, rows, 56]."""
+    nodes = [
+        helper.make_node("Mul", ["x", "scale"], ["scaled"], "scale"),
+        helper.make_node("Transpose", ["scaled"], ["turned"], "turn", perm=[0, 2, 1]),
+        helper.make_node("Transpose", ["turned"], ["back"], "back", perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["back", "w"], ["product"], "product"),
+        helper.make_node("Tanh", ["product"], ["bent"], "bend"),
+        helper.make_node("Softmax", ["bent"], ["chances"], "softmax", axis=1),
+        helper.make_node("Sqrt", ["chances"], ["y"], "root"),
+    ]
+    weights = _weights(3, scale=(rows, 1), w=(40, 56))
+    return _model(nodes, {"x": [1, rows, 40]}, {"y": [1, rows, 56]}, weights)
+
+
 def save(model: onnx.ModelProto, path: Path) -> Path:
     """Write `model` to `path` and return it."""
     path.write_bytes(model.SerializeToString())

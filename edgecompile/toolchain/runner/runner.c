@@ -11,6 +11,9 @@
  *   NETWORK_RUN        its entry function
  *   NETWORK_UPPER      the prefix of its macros
  *   NETWORK_IO_BYTES   the sum of the bytes of all inputs and outputs
+ *   NETWORK_THREADS    the number of threads, when it shall run on several; then also
+ *     NETWORK_THREADS_HEADER  the header of the network's executor, with quotes
+ *     NETWORK_LOWER           the prefix of its functions
  *   EDGECOMPILE_TRACE  when the entry is compiled with it too; TRACE_OUT is accepted then, and receives every
  *                      step's tensors in order for the last run of the last sample.
  *
@@ -18,6 +21,9 @@
  * step is enclosed by such a pair, and so is the rest after the last step.
  */
 #include NETWORK_HEADER
+#ifdef NETWORK_THREADS
+#include NETWORK_THREADS_HEADER
+#endif
 
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +40,7 @@ enum status {
   STATUS_INPUT_FILE = 65,
   STATUS_OUTPUT_FILE = 66,
   STATUS_LAYOUT = 67,
+  STATUS_NO_THREADS = 68,
   STATUS_NETWORK_ERROR = 70,  /* the entry function returned something else than 0 */
   STATUS_OVERRUN = 71,        /* memory outside of a buffer was written */
   STATUS_INPUT_CHANGED = 72,  /* an input was written */
@@ -212,10 +219,34 @@ static void begin_trace(const char* path) {
 
 /* ---- running ---- */
 
+#ifdef NETWORK_THREADS
+#define LOWER(field) GLUE(NETWORK_LOWER, field)
+static const LOWER(_executor) * executor;
+
+static void start_threads(void) {
+  executor = LOWER(_threads_create)(NETWORK_THREADS);
+  if (executor == NULL) fail(STATUS_NO_THREADS, "cannot start threads: ", NETWORK_THREADS, "");
+}
+
+static void end_threads(void) { LOWER(_threads_destroy)(executor); }
+
+static int run_network(void) {
+  return GLUE(NETWORK_RUN, _parallel)(input_pointers, output_pointers, arena->data, arena->bytes, executor);
+}
+#else
+static void start_threads(void) {}
+
+static void end_threads(void) {}
+
+static int run_network(void) {
+  return NETWORK_RUN(input_pointers, output_pointers, arena->data, arena->bytes);
+}
+#endif
+
 static void run_once(int64_t sample, int64_t repeat) {
   const int64_t begin = platform_clock();
   edgecompile_mark();
-  const int result = NETWORK_RUN(input_pointers, output_pointers, arena->data, arena->bytes);
+  const int result = run_network();
   edgecompile_mark();
   const int64_t end = platform_clock();
   if (result != 0) fail(STATUS_NETWORK_ERROR, "the network returned ", result, "");
@@ -288,7 +319,9 @@ int runner_main(int argc, char** argv) {
   const int in = platform_open(argv[1], 0), out = platform_open(argv[2], 1);
   if (in < 0) fail(STATUS_INPUT_FILE, "cannot open the input file, error ", in, "");
   if (out < 0) fail(STATUS_OUTPUT_FILE, "cannot create the output file, error ", out, "");
+  start_threads();
   run_samples(in, out, samples, repeats, argc == 6 ? argv[5] : NULL);
+  end_threads();
   int failed = platform_close(out) != 0;
   if (trace_file >= 0) failed |= platform_close(trace_file) != 0;
   if (failed) fail(STATUS_OUTPUT_FILE, "cannot store the output, error ", -1, "");
