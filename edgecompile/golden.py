@@ -13,6 +13,7 @@ from edgecompile.core.model import Model
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InputError, Problem
 from edgecompile.passes.prove import generate_inputs, index_bounds, relative_error, run_model
+from edgecompile.passes.quantize.interpreter import Interpreter, is_exact
 
 Arrays = list[np.ndarray[Any, Any]]
 
@@ -40,6 +41,43 @@ def write_golden(model: Model, source: Path | None, samples: int, path: Path) ->
         errors = [relative_error(one[k], other[k]) for one, other in zip(results, others, strict=True)]
         arrays[f"noise_{k}"] = np.asarray(max(errors, default=0.0))
     path.write_bytes(npz_bytes(arrays))
+
+
+def write_integer_golden(model: Model, path: Path) -> tuple[float, ...]:
+    """Replace the outputs in `path` by those of the integer interpreter on `model`, a graph after all passes.
+
+    Inputs that the network takes as integers are quantized. `exact_k` says that output k does not depend on
+    any float operator: a binary must give exactly these values. `noise_k` is how far the others move when
+    float operators round a little differently. Returns the relative difference of each output to the float
+    computation that `path` held before (0 for an output that is another tensor now).
+    """
+    with np.load(path) as stored:
+        inputs = [_as_integers(stored[f"in_{k}"], info) for k, info in enumerate(model.inputs)]
+        before = [stored[f"out_{k}"] for k in range(len(model.outputs))]
+    names = [info.name for info in model.inputs]
+    feeds = [dict(zip(names, sample, strict=True)) for sample in zip(*inputs, strict=True)]
+    results = _stacked([Interpreter(model).run(feed) for feed in feeds])
+    jittered = _stacked([Interpreter(model, jitter=0).run(feed) for feed in feeds])
+    arrays = {f"in_{k}": array for k, array in enumerate(inputs)}
+    for k, (info, one, other) in enumerate(zip(model.outputs, results, jittered, strict=True)):
+        arrays[f"out_{k}"] = one
+        arrays[f"noise_{k}"] = np.asarray(relative_error(one, other))
+        arrays[f"exact_{k}"] = np.asarray(is_exact(model, info.name))
+    path.write_bytes(npz_bytes(arrays))
+    same = zip(before, results, strict=True)
+    return tuple(relative_error(old, new) if old.dtype == new.dtype else 0.0 for old, new in same)
+
+
+def _as_integers(values: np.ndarray[Any, Any], info: TensorInfo) -> np.ndarray[Any, Any]:
+    if values.dtype.name == info.dtype or info.scale is None:
+        return values
+    limits = np.iinfo(info.dtype)
+    whole = np.rint(values / np.float32(info.scale)) + (info.zero_point or 0)
+    return np.asarray(np.clip(whole, limits.min, limits.max).astype(info.dtype))
+
+
+def _stacked(samples: list[Arrays]) -> Arrays:
+    return [np.stack(column) for column in zip(*samples, strict=True)]
 
 
 def load_inputs(path: Path, infos: tuple[TensorInfo, ...]) -> list[Arrays]:

@@ -80,4 +80,19 @@ def tensor_info(value: ir.Value) -> TensorInfo:
                 f"bind it: --input {name}:1,3,224,224",
             )
         )
-    return TensorInfo(name, tuple(int(dim) for dim in shape), dtype.numpy().name)  # type: ignore[arg-type]
+    scale, zero_point = (value.metadata_props.get(key) for key in _QUANTIZATION_KEYS)
+    return TensorInfo(
+        name,
+        tuple(int(dim) for dim in shape),  # type: ignore[arg-type]
+        dtype.numpy().name,
+        None if scale is None else float(scale),
+        None if zero_point is None else int(zero_point),
+    )
+
+
+def describe_quantization(value: ir.Value, scale: float, zero_point: int) -> None:
+    """Note in the graph that the integers in `value` stand for (integer - zero_point) * scale."""
+    value.metadata_props.update(zip(_QUANTIZATION_KEYS, (repr(scale), str(zero_point)), strict=True))
+
+
+_QUANTIZATION_KEYS = ("edgecompile.scale", "edgecompile.zero_point")

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 from onnx_ir.passes import common
 
+from edgecompile.core.integer import ROUNDING_KEY
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.names import fix_names
 from edgecompile.errors import EdgeCompileError, InputError, Problem, UnsupportedError
@@ -77,8 +78,10 @@ def _damaged(error: BaseException, path: Path) -> Problem:
 def finish_import(model: Model, options: ImportOptions) -> Model:
     """What all frontends do last: bind the inputs, name the nodes, drop what must not be trusted or kept."""
     notes = bind_inputs(model.graph, options)
+    rounding = {key: text for key, text in model.graph.metadata_props.items() if key.startswith(ROUNDING_KEY)}
     common.ClearMetadataAndDocStringPass()(model.graph)
     model.graph.metadata_props.clear()
+    model.graph.metadata_props.update(rounding)
     model.graph.doc_string = None
     common.OutputFixPass()(model.graph)
     fix_names(model.graph)

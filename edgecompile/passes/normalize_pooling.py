@@ -17,6 +17,7 @@ import onnx_ir as ir
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
 from edgecompile.passes.edit import static_shape
+from edgecompile.passes.matching import produced_by
 from edgecompile.passes.normalization import trailing_axis
 from edgecompile.passes.rewriting import become, rewrite_nodes
 
@@ -54,6 +55,8 @@ def _whole_window(node: ir.Node) -> bool:
     dilated = any(step > 1 for step in node.attributes.get_ints("dilations") or ())
     if kernel != shape[2:] or not one_window or padded or dilated:
         return False
+    if node.op_type == "AveragePool" and produced_by(node.inputs[0], "DequantizeLinear") is not None:
+        return False  # the averages of integers differ where they are rounded
     become(node, _POOLS[node.op_type], [node.inputs[0]])
     return True
 

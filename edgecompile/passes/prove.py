@@ -11,6 +11,7 @@ from edgecompile.core.model import Model
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InternalError, Problem
 from edgecompile.passes.edit import Array, static_shape
+from edgecompile.passes.quantize.interpreter import Interpreter, is_integer
 
 # Integer inputs are mostly indices and lengths. Without a known bound, stay below the smallest usual one.
 _INTEGER_BOUND = 4
@@ -76,9 +77,12 @@ _COPIES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze
 def run_model(model: Model, inputs: Mapping[str, Array], optimize: bool = False) -> list[Array]:
     """The outputs of `model` in onnxruntime on one thread, its graph optimizations disabled by default.
 
-    Where onnxruntime has no kernel, onnx's reference evaluator computes instead. Raises InternalError
+    Integer operators are computed by our interpreter. Where onnxruntime has no kernel, onnx's reference
+    evaluator computes instead. Raises InternalError
     (EC1201) when neither can run the graph.
     """
+    if is_integer(model):
+        return Interpreter(model).run(inputs)
     data = model.to_bytes()
     try:
         return _run_onnxruntime(data, inputs, optimize)

@@ -1,0 +1,127 @@
+"""Convolutions and matrix products of domain edgecompile.integer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgecompile.core.integer import DOMAIN
+from edgecompile.kernels import compute_integer
+from edgecompile.kernels.compute import Layout, Window, element_type, shape_of
+from edgecompile.kernels.compute_conv import pack_conv_weights, read_packed
+from edgecompile.kernels.compute_depthwise import depthwise, pack_depthwise_weights
+from edgecompile.kernels.compute_gemm import (
+    PACKED,
+    GemmPlan,
+    pack_gemm_weights,
+    packed_conv,
+    packed_matmul,
+    rows_of,
+)
+from edgecompile.kernels.cortex_m.calls import INSTRUCTION_SETS
+from edgecompile.kernels.intrinsics.base import MicroKernel
+from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
+from edgecompile.kernels.intrinsics.select import integer_kernel
+from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
+from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
+from edgecompile.lower.called import called_conv, called_gemm
+from edgecompile.lower.geometry import window_of
+from edgecompile.lower.registry import Kind, NodeView, Tensor, op
+from edgecompile.lower.requantization import constants, per_channel
+
+
+@op("Conv", kind=Kind.ANCHOR, domain=DOMAIN)
+def conv(n: NodeView) -> Tensor:
+    """x, weights [O, C/G, *K], bias [O], multiplier [O], shift [O]."""
+    return _conv(n, Layout(channels_last=False))
+
+
+@op("ConvNhwc", kind=Kind.ANCHOR, domain=DOMAIN, called=INSTRUCTION_SETS)
+def conv_nhwc(n: NodeView) -> Tensor:
+    """As Conv, on channels-last data."""
+    return _conv(n, Layout(channels_last=True))
+
+
+def _conv(n: NodeView, layout: Layout) -> Tensor:
+    values = n.require_const(1)
+    window = window_of(n, layout, values.shape[2:])
+    call = called_conv(n, values, window) if layout.channels_last else None
+    if call is not None:
+        return call
+    total = None
+    if layout.channels_last:
+        total = (
+            _depthwise(n, values, window) if _is_depthwise(n, values) else _planned_conv(n, values, window)
+        )
+    if total is None:
+        weights = read_packed(n.weight(pack_conv_weights(values), "packed"))
+        shape, groups = n.outputs[0].shape, n.attr("group", 1)
+        total = compute_integer.conv(n.input(0), weights, window, groups, shape, layout, n.attr("x_zero"))
+    return compute_integer.epilogue(
+        total, n.input(2), per_channel(n, 3), lambda index: layout.split(index)[2]
+    )
+
+
+def _is_depthwise(n: NodeView, values: np.ndarray) -> bool:
+    """Whether each channel of the result comes from one of the data, in order."""
+    groups = shape_of(n.input(0))[-1]
+    return bool(values.shape[1] == 1 and n.attr("group", 1) == groups and values.shape[0] == groups)
+
+
+def _depthwise(n: NodeView, values: np.ndarray, window: Window) -> Tensor | None:
+    """The sums of a channels-last depthwise convolution, with a plan for its schedule if there is one."""
+    data, shape = element_type(n.input(0)), n.outputs[0].shape
+    kernel = depthwise_kernel(n.isa, data, int(values.min()))
+    extents, pad = shape_of(n.input(0)), n.attr("x_zero")
+    plan = choose_depthwise_plan(kernel, Machine.of(n.isa), shape, extents, 1, window, pad)
+    if plan is None:
+        return None
+    packed = n.weight(pack_depthwise_weights(values), PACKED)
+    return depthwise(n.input(0), packed, plan, shape, "int32")
+
+
+def _planned_conv(n: NodeView, values: np.ndarray, window: Window) -> Tensor:
+    """The sums of a channels-last convolution by weights [O, C/G, *K], with a plan for its schedule."""
+    groups = n.attr("group", 1)
+    rows = np.moveaxis(values, 1, -1).reshape(values.shape[0], -1)
+    kernel, plan = _plan(n, rows, groups, window)
+    packed = n.weight(pack_gemm_weights(rows, plan), PACKED)
+    return packed_conv(n.input(0), packed, plan, n.outputs[0].shape, kernel.accumulator)
+
+
+def _plan(n: NodeView, rows: np.ndarray, groups: int, window: Window | None) -> tuple[MicroKernel, GemmPlan]:
+    """The micro-kernel and the plan for constant weights as `rows` [N, K] and the node's result."""
+    data, isa = element_type(n.input(0)), n.isa
+    kernel = integer_kernel(isa, data, int(rows.min()), rows_of(n.outputs[0].shape))
+    product = Product(
+        n.outputs[0].shape,
+        shape_of(n.input(0)),
+        n=rows.shape[0] // groups,
+        k=rows.shape[1],
+        element_bytes=np.dtype(kernel.data).itemsize,
+        groups=groups,
+        window=window,
+        pad=n.attr("x_zero", 0),
+    )
+    return kernel, choose_plan(kernel, Machine.of(isa), product, converts=kernel.data != data)
+
+
+@op("Gemm", kind=Kind.ANCHOR, domain=DOMAIN, called=INSTRUCTION_SETS)
+def gemm(n: NodeView) -> Tensor:
+    """x [M, K], weights [N, K], bias [N], multiplier [N], shift [N]."""
+    values = n.require_const(1)
+    call = called_gemm(n, values)
+    if call is not None:
+        return call
+    kernel, plan = _plan(n, values, 1, None)
+    packed = n.weight(pack_gemm_weights(values, plan), PACKED)
+    total = packed_matmul(n.input(0), packed, plan, n.outputs[0].shape, kernel.accumulator)
+    return compute_integer.epilogue(total, n.input(2), per_channel(n, 3), lambda index: index[1])
+
+
+@op("MatMul", kind=Kind.ANCHOR, static=(2, 3), domain=DOMAIN)
+def matmul(n: NodeView) -> Tensor:
+    """numpy.matmul of two activations of rank 2 or more."""
+    zeros = n.attr("a_zero"), n.attr("b_zero")
+    total = compute_integer.matmul(n.input(0), n.input(1), *zeros, n.outputs[0].shape)
+    return compute_integer.epilogue(total, None, constants(n, 2), lambda _: 0)

@@ -1,0 +1,1 @@
+"""From a graph with QuantizeLinear and DequantizeLinear nodes to one with operators on integers."""

@@ -1,0 +1,1 @@
+"""Quantized networks: their bit-exact reference."""
