@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.pipeline import PassRecord, Pipeline, Prover
-from edgecompile.errors import InputError, Problem, UnsupportedError, UsageError
+from edgecompile.errors import InputError, Problem, UsageError
 from edgecompile.frontend.limits import ONNX_LIMITS, TORCH_LIMITS, Limits
 from edgecompile.frontend.options import ImportOptions
 
+SourceKind = Literal["onnx", "tflite", "torch"]
+_SUFFIXES: dict[str, SourceKind] = {
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    ".lite": "tflite",
+    ".pt2": "torch",
+    ".pt": "torch",
+    ".pth": "torch",
+}
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _Reply = tuple[bytes, Provenance, tuple[str, ...], tuple[PassRecord, ...]]
 
 
 def import_model(source: str, options: ImportOptions | None = None) -> Model:
-    """Import "net.onnx", "net.pt2" or "module:function" in a child process.
+    """Import "net.onnx", "net.tflite", "net.pt2" or "module:function" in a child process.
 
     Raises InputError, UnsupportedError or UsageError; a crash or an exhausted limit is an InputError.
     """
@@ -28,8 +38,8 @@ def import_model(source: str, options: ImportOptions | None = None) -> Model:
 
 
 def import_limits(source: str) -> Limits:
-    """What the process that imports `source` may use; raises as `is_torch` does."""
-    return TORCH_LIMITS if is_torch(source) else ONNX_LIMITS
+    """What the process that imports `source` may use; raises as `source_kind` does."""
+    return TORCH_LIMITS if source_kind(source) == "torch" else ONNX_LIMITS
 
 
 def import_through(
@@ -59,31 +69,32 @@ def import_through(
     return Model.from_bytes(data, provenance, notes), records
 
 
-def is_torch(source: str) -> bool:
-    """Whether `source` names a PyTorch network: "module:function" or a .pt2 file.
+def source_kind(source: str) -> SourceKind:
+    """Which frontend reads `source`: by the suffix of a file; "module:function" is PyTorch.
 
-    Raises UnsupportedError (EC4121) for a file kind without a frontend, UsageError (EC2121) when `source` is
-    neither a file nor a callable.
+    Raises UsageError (EC2121) when `source` is neither a known kind of file nor a callable.
     """
     suffix = Path(source).suffix.lower()
-    if suffix == ".onnx":
-        return False
-    if suffix in (".pt2", ".pt", ".pth") or _CALLABLE.fullmatch(source):
-        return True
-    if suffix in (".tflite", ".lite"):
-        fix = "convert it with tf2onnx and give the .onnx file"
-        raise UnsupportedError(Problem("EC4121", "TensorFlow Lite files cannot be imported", source, "", fix))
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if _CALLABLE.fullmatch(source):
+        return "torch"
     why = f"'{suffix}' is no known file kind" if suffix else "it is neither a file nor module:function"
-    fix = "give x.onnx, x.pt2 or package.module:function"
+    fix = "give x.onnx, x.tflite, x.pt2 or package.module:function"
     raise UsageError(Problem("EC2121", f"cannot tell what '{source}' is", source, why, fix))
 
 
 def load(source: str, options: ImportOptions) -> Model:
     """Import `source` in this process."""
-    if is_torch(source):
+    kind = source_kind(source)
+    if kind == "torch":
         from edgecompile.frontend.torch import load_torch
 
         return load_torch(source, options)
+    if kind == "tflite":
+        from edgecompile.frontend.tflite.importer import load_tflite
+
+        return load_tflite(source, options)
     from edgecompile.frontend.onnx import load_onnx
 
     return load_onnx(source, options)

@@ -104,10 +104,14 @@ def _export_callable(source: str) -> tuple[Any, tuple[str, ...]]:
         with torch.no_grad():
             return torch.export.export(module, args, kwargs), notes
     except Exception as error:
-        where = _user_frame(error) or source
-        fix = "torch.export.export(module, inputs) must succeed; see its documentation on limits"
-        problem = Problem("EC4131", f"torch cannot export '{source}'", where, _first_line(error), fix)
-        raise UnsupportedError(problem) from None
+        raise UnsupportedError(export_problem(error, source)) from None
+
+
+def export_problem(error: Exception, source: str) -> Problem:
+    """EC4131: torch.export raised `error`; names the user's line."""
+    where = _user_frame(error) or source
+    fix = "torch.export.export(module, inputs) must succeed; see its documentation on limits"
+    return Problem("EC4131", f"torch cannot export '{source}'", where, _first_line(error), fix)
 
 
 def _call(source: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -136,10 +140,11 @@ def _call(source: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module)):
         kind = f"it returned a {type(result).__name__}"
         raise InputError(Problem("EC3153", f"'{source}' does not give a network", "", kind, _WANTED))
-    return (result[0], *_arguments(result[1]))
+    return (result[0], *arguments(result[1]))
 
 
-def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Example inputs (a tensor, a tuple or list, a dict) as arguments by position and by name."""
     if isinstance(inputs, dict):
         return (), inputs
     return (tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)), {}

@@ -13,8 +13,8 @@ import pytest
 
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult, Pipeline
-from edgecompile.errors import EdgeCompileError, InputError, UnsupportedError, UsageError
-from edgecompile.frontend.load import import_model, import_through, is_torch
+from edgecompile.errors import EdgeCompileError, InputError, UsageError
+from edgecompile.frontend.load import SourceKind, import_model, import_through, source_kind
 from edgecompile.frontend.options import ImportOptions
 from edgecompile.passes.canonicalize import canonicalize_passes
 from edgecompile.passes.prove import prove_in_onnxruntime
@@ -59,22 +59,25 @@ def test_importing_is_quick(network: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "torch"),
-    [("a/net.onnx", False), ("NET.ONNX", False), ("net.pt2", True), ("package.module:function", True)],
+    ("source", "kind"),
+    [
+        ("a/net.onnx", "onnx"),
+        ("NET.ONNX", "onnx"),
+        ("net.tflite", "tflite"),
+        ("net.lite", "tflite"),
+        ("net.pt2", "torch"),
+        ("package.module:function", "torch"),
+    ],
 )
-def test_kind_of_source(source: str, torch: bool) -> None:
-    assert is_torch(source) == torch
-
-
-@pytest.mark.parametrize("source", ["net.tflite", "net.lite"])
-def test_tflite_is_refused(source: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"EC4121\] TensorFlow Lite files cannot be imported at 'net"):
-        import_model(source)
+def test_kind_of_source(source: str, kind: SourceKind) -> None:
+    assert source_kind(source) == kind
 
 
 @pytest.mark.parametrize("source", ["net", "net.h5", "module:", ":function", "a b:c"])
 def test_unknown_source_lists_what_is_known(source: str) -> None:
-    with pytest.raises(UsageError, match=r"EC2121\].*Fix: give x\.onnx, x\.pt2 or package\.module:function"):
+    with pytest.raises(
+        UsageError, match=r"EC2121\].*Fix: give x\.onnx, x\.tflite, x\.pt2 or package\.module:function"
+    ):
         import_model(source)
 
 
@@ -132,7 +135,7 @@ def test_the_parent_stays_light() -> None:
     """The module that the command line imports pulls in neither onnx nor onnxruntime nor torch."""
     script = (
         "import sys, edgecompile.frontend.load;"
-        "print([m for m in ('onnx', 'onnx_ir', 'onnxruntime', 'torch', 'tvm') if m in sys.modules])"
+        "print([m for m in ('onnx', 'onnx_ir', 'onnxruntime', 'tflite', 'torch', 'tvm') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
