@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 WORKERS ?= 2
+BENCH_ARGS ?= --untuned --json benchmarks/results/untuned.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -39,8 +40,9 @@ lint: setup ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup ## measure speed and size; results go to docs/performance.md
-	$(BIN)/python benchmarks/run.py
+bench: setup ## measure speed and size and render docs/performance.md; BENCH_ARGS="--help" tells more
+	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.page
 
 clean: ## remove .venv and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,151 +1,201 @@
-"""Compile and measure every network at hand, and write the results into docs/performance.md.
+"""Measure compiled networks against other runtimes, and count their instructions for other targets.
 
-The networks are the .onnx files in the folder `models` of EDGECOMPILE_ZOO, or those named as arguments.
+    python -m benchmarks.run [FILE ...] [--quick] [--json FILE] ...
+
+Times are taken in turns in one process, so that ratios hold on a machine that is not quiet. The result is one
+JSON file, from which `benchmarks/page.py` makes docs/performance.md. One network that fails is a row with
+"error"; the exit status is 1 then.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
-import resource
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, get_args
 
-import numpy as np
-import onnxruntime as ort
-
-from edgecompile.bench import bench_artifact
-from edgecompile.compiler import CompileOptions, compile_model, tool_versions
+from benchmarks.counts import count_on
+from benchmarks.host import HOST, REFERENCE, build_for_host, onnxruntime_overhead_us, time_on_host
+from benchmarks.interleave import geometric_mean
+from benchmarks.networks import DType, Network, describe, find_networks
+from benchmarks.peers import PEERS, installed_peers
+from benchmarks.roofline import Machine
+from edgecompile.compiler import tool_versions
+from edgecompile.core.store import write_atomically
 from edgecompile.core.target import find_target
 from edgecompile.errors import EdgeCompileError
-from edgecompile.execute import load_golden
-from edgecompile.verify import verify_artifact
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-MARK = "<!-- results -->"
-COUNTED_TARGET = "cortex-a72"
-RUNS = 50
+Row = dict[str, Any]
 
-# Input shapes that a network's file leaves open.
-SHAPES = {"ppocr_angle_cls": {"x": (1, 3, 48, 192)}}
+SCHEMA_VERSION = 1
+TARGETS = (HOST, "cortex-a72", "cortex-a76", "cortex-m4", "cortex-m55")
+ROUNDS, QUICK_ROUNDS = 25, 7
 
 
-@dataclass(frozen=True)
-class Result:
-    """One network: sizes in bytes, times in microseconds, compile time in CPU seconds."""
-
-    name: str
-    compile_s: float
-    flash: int
-    arena: int
-    host_us: float
-    onnxruntime_us: float
-    max_error: float
-    instructions: int | None
-
-    def row(self) -> str:
-        cells = (
-            self.name,
-            f"{self.compile_s:.1f}",
-            f"{self.flash:,}",
-            f"{self.arena:,}",
-            f"{self.host_us:,.0f}",
-            f"{self.onnxruntime_us:,.0f}",
-            f"{self.host_us / self.onnxruntime_us:.2f}",
-            f"{self.max_error:.1e}",
-            "-" if self.instructions is None else f"{self.instructions:,}",
-        )
-        return f"| {' | '.join(cells)} |"
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line; `--quick` narrows the default targets to this machine."""
+    parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=str(__doc__).splitlines()[0])
+    parser.add_argument("files", nargs="*", help="networks; default: the folder models in EDGECOMPILE_ZOO")
+    parser.add_argument("--quick", action="store_true", help="few rounds, fewer networks, this machine only")
+    parser.add_argument(
+        "--untuned", action="store_true", help="built-in schedules, which is the only way yet"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    parser.add_argument("--models", type=_words, default=[], help="only the networks with these names")
+    parser.add_argument("--threads", type=_counts, default=[1], help="numbers of threads, e.g. 1,2")
+    parser.add_argument("--targets", type=_words, help=f"default: {','.join(TARGETS)}")
+    parser.add_argument("--peers", type=_peers, default=installed_peers(), help="default: all installed")
+    parser.add_argument("--dtype", type=_dtypes, default=list(get_args(DType)), help="float32, int8 or both")
+    parsed = parser.parse_args(arguments)
+    parsed.targets = parsed.targets or ([HOST] if parsed.quick else list(TARGETS))
+    return parsed
 
 
-HEADER = (
-    "| network | compile, CPU s | flash, bytes | arena, bytes | µs, this machine | µs, onnxruntime | ratio "
-    f"| max error | instructions, {COUNTED_TARGET} |\n"
-    "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
-)
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
 
 
-def measure(network: Path, folder: Path) -> Result:
-    """Compile `network` for this machine and for the counted target, verify and measure both."""
-    shapes = SHAPES.get(network.stem, {})
-    started = _cpu_seconds()
-    host = CompileOptions(target=find_target("host"), input_shapes=shapes)
-    artifact = compile_model(str(network), host, folder / "host.edge").artifact
-    compile_s = _cpu_seconds() - started
-    verified = verify_artifact(artifact).verification
-    counted = CompileOptions(target=find_target(COUNTED_TARGET), input_shapes=shapes)
-    other = compile_model(str(network), counted, folder / "counted.edge").artifact
-    sample = dict(zip((t.name for t in artifact.manifest.inputs), load_golden(artifact)[0], strict=True))
-    memory = artifact.manifest.memory
-    return Result(
-        network.stem,
-        compile_s,
-        memory.flash,
-        memory.arena,
-        bench_artifact(artifact, runs=RUNS).p50_us or 0.0,
-        _onnxruntime_us(network, {name: array[0] for name, array in sample.items()}),
-        verified.max_error,
-        bench_artifact(other).instructions,
+def _counts(text: str) -> list[int]:
+    counts = [int(word) for word in _words(text)]
+    if not counts or min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers from 1 on")
+    return counts
+
+
+def _dtypes(text: str) -> list[str]:
+    return _choices(text, get_args(DType))
+
+
+def _peers(text: str) -> list[str]:
+    """onnxruntime, which every ratio needs, is always among them."""
+    return list(dict.fromkeys([REFERENCE, *_choices(text, [peer.name for peer in PEERS])]))
+
+
+def _choices(text: str, known: Sequence[str]) -> list[str]:
+    words = _words(text)
+    for word in words:
+        if word not in known:
+            raise argparse.ArgumentTypeError(f"'{word}' is none of {', '.join(known)}")
+    return words
+
+
+def attempt(row: Row, measure: Callable[..., Row], *arguments: Any) -> Row:
+    """`row` with what `measure(*arguments)` found, or with the reason why it found nothing."""
+    try:
+        return row | measure(*arguments)
+    except Exception as error:  # other runtimes raise classes of their own
+        return row | {"error": str(error).strip() or type(error).__name__}
+
+
+def host_rows(network: Network, options: argparse.Namespace, machine: Machine) -> Iterator[Row]:
+    """One row for each number of threads; a single one where nothing could be compiled."""
+    row: Row = {"model": network.name, "dtype": network.dtype, "threads": options.threads[0], "target": HOST}
+    rounds = QUICK_ROUNDS if options.quick else ROUNDS
+    with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
+        try:
+            build = build_for_host(network, Path(folder))
+        except EdgeCompileError as error:
+            yield row | {"error": str(error)}
+            return
+        for threads in options.threads:
+            timed = row | {"threads": threads}
+            yield attempt(timed, time_on_host, build, threads, options.peers, rounds, machine)
+
+
+def measure(path: Path, options: argparse.Namespace, machine: Machine) -> Iterator[tuple[str, Row]]:
+    """All rows of one file, each with the list it belongs to: "rows" for times, "instructions" for counts."""
+    try:
+        network = describe(path)
+    except EdgeCompileError as error:
+        yield "rows", {"model": path.stem, "target": options.targets[0], "error": str(error)}
+        return
+    if network.dtype not in options.dtype:
+        return
+    for target in options.targets:
+        if target == HOST:
+            yield from (("rows", row) for row in host_rows(network, options, machine))
+        else:
+            counted: Row = {"model": network.name, "target": target, "dtype": network.dtype}
+            yield "instructions", attempt(counted, count_on, network, target)
+
+
+def describe_row(row: Row) -> str:
+    """One line for a person to watch."""
+    where = f"{row['model']:28} {row['target']:11}"
+    if "error" in row or "skipped" in row:
+        return f"{where} {row.get('error') or row['skipped']}"
+    if "instructions" in row:
+        ratio = "" if row["ratio"] is None else f", {row['ratio']:.2f} of {row['peer']}"
+        return f"{where} {row['instructions']:13,} instructions{ratio}"
+    low, high = row["ratio_iqr"]
+    bound = "" if row["bound_us"] is None else f", bound {row['bound_us']:.1f} µs"
+    return (
+        f"{where} {row['ours_us']:10.1f} µs, {row['peer']} {row['peer_us']:.1f} µs, "
+        f"ratio {row['ratio_to_onnxruntime']:.2f} ({low:.2f} to {high:.2f}){bound}"
     )
 
 
-def _cpu_seconds() -> float:
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _onnxruntime_us(network: Path, sample: dict[str, np.ndarray]) -> float:
-    """Median of onnxruntime on one thread, all its optimisations on."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
-    times = []
-    for _ in range(RUNS + 3):
-        started = time.perf_counter_ns()
-        session.run(None, sample)
-        times.append(time.perf_counter_ns() - started)
-    return float(np.median(times[3:])) / 1000
-
-
-def networks(arguments: Sequence[str]) -> list[Path]:
-    """The files named, else those of the zoo."""
-    zoo = os.environ.get("EDGECOMPILE_ZOO")
-    if not arguments and zoo is None:
-        sys.exit("name .onnx files, or set EDGECOMPILE_ZOO to the folder of trained networks")
-    return [Path(name) for name in arguments] or sorted(Path(str(zoo)).glob("models/*.onnx"))
-
-
-def write_page(results: Sequence[Result]) -> None:
-    """Replace everything after the mark."""
-    versions = ", ".join(f"{tool} {tool_versions()[tool]}" for tool in ("edgecompile", "onnxruntime"))
-    text = PAGE.read_text(encoding="utf-8").partition(MARK)[0] + MARK
-    rows = "\n".join(result.row() for result in results)
-    text += f"\n\nMeasured on {_cpu_model()}, one thread; {versions}.\n\n{HEADER}\n{rows}\n"
-    PAGE.write_text(text, encoding="utf-8")
+def header(machine: Machine, options: argparse.Namespace) -> Row:
+    """What the result holds besides rows: the machine, and how it was measured."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tuned": False,
+        "quick": options.quick,
+        "rounds": QUICK_ROUNDS if options.quick else ROUNDS,
+        "machine": {
+            "cpu": _cpu_model(),
+            "cores": os.cpu_count(),
+            "macs_per_s": machine.peaks,
+        },
+        "versions": tool_versions(),
+        "onnxruntime_overhead_us": onnxruntime_overhead_us(QUICK_ROUNDS),
+    }
 
 
 def _cpu_model() -> str:
+    """The processor's name in the kernel's words."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
 
 
-def main() -> int:
-    results, failed = [], 0
-    for network in networks(sys.argv[1:]):
-        with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
-            try:
-                results.append(measure(network, Path(folder)))
-                print(results[-1].row(), flush=True)
-            except EdgeCompileError as error:
-                failed += 1
-                print(f"{network.stem}: {error}", file=sys.stderr, flush=True)
-    write_page(results)
-    return 1 if failed else 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    try:
+        paths = find_networks(options.files, options.models, options.quick)
+        options.targets = [find_target(name).name for name in options.targets]
+    except EdgeCompileError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
+        machine = Machine(Path(folder))
+        result: Row = header(machine, options) | {"rows": [], "instructions": []}
+        write_result(result, options.json)
+        for path in paths:
+            for kind, row in measure(path, options, machine):
+                if "error" in row:
+                    # A result may be published: it names no folder of this machine.
+                    row["error"] = row["error"].replace(f"{path.parent}{os.sep}", "")
+                result[kind].append(row)
+                print(describe_row(row), flush=True)
+                # After every row: what was measured stays when the run is ended.
+                write_result(result, options.json)
+    ratios = [row["ratio_to_onnxruntime"] for row in result["rows"] if "error" not in row]
+    if ratios:
+        print(f"geometric mean of the ratios to {REFERENCE}: {geometric_mean(ratios):.2f}")
+    return int(any("error" in row for row in (*result["rows"], *result["instructions"])))
+
+
+def write_result(result: Row, path: Path | None) -> None:
+    """Write the JSON file, if one was asked for."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

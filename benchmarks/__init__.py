@@ -1,0 +1,1 @@
+"""Measures compiled networks against other runtimes; `make bench` runs it."""
