@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import tvm
 from tvm import tirx
 
 Expr = Any  # a scalar expression of TVM; its classes are untyped
@@ -20,6 +21,10 @@ Expr = Any  # a scalar expression of TVM; its classes are untyped
 # Round-to-nearest split of ln 2 (Cody and Waite): n * _LN2_HIGH is exact for |n| < 2^9.
 _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.12194440e-4
+# What rounds a small float32 to an integer when it is added: 1.5 * 2^23.
+_ROUNDER = 12582912.0
+# The lowest x with a normal e^x, about.
+_LEAST_EXPONENT = -87.33
 # (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2.
 _EXP = (0.49999994, 0.16666515, 0.041668456, 0.008369419, 0.0013813144)
 # (atanh(s) / s - 1) / s^2 as a polynomial in s^2, for |s| <= 1/3.
@@ -30,6 +35,11 @@ _SMALLEST_NORMAL = 2.0**-126
 _ERF_LIMIT = 3.95
 _ERF_P = (1.1283791, 0.1915511, 0.052875504, 0.0038081843, 0.0002846863, 2.0258757e-06)
 _ERF_Q = (1.0, 0.5030904, 0.11455991, 0.015055135, 0.0011707278, 3.7831395e-05)
+
+
+# TVM computes them lane by lane otherwise.
+for _name in ("tirx.nearbyint", "tirx.isnan"):
+    tvm.ir.register_op_attr(_name, "TVectorizable", True)
 
 
 def dtype_of(value: Expr) -> str:
@@ -161,21 +171,32 @@ def _float32(function: Callable[[Expr], Expr], fallback: Callable[[Expr], Expr])
 
 
 def _reduce_exponent(x: Expr, use: Callable[[Expr, Expr], Expr]) -> Expr:
-    """use(n, r) for x = n ln 2 + r with integer n and |r| <= ln 2 / 2 (about); |x| must be below 2^22."""
-    scaled = x * const(math.log2(math.e), "float32")
-    half = select(x < const(0.0, "float32"), const(-0.5, "float32"), const(0.5, "float32"))
+    """use(bits, r) for x = n ln 2 + r with the nearest integer n; |x| must be below 2^21.
 
-    def with_n(n: Expr) -> Expr:
-        whole = cast(n, "float32")
-        high = x - whole * const(_LN2_HIGH, "float32")
-        return let(high - whole * const(_LN2_LOW, "float32"), lambda r: use(n, r))
+    Adding 1.5 * 2^23 leaves no bits for a fraction, so that the sum is rounded to an integer: the low nine
+    bits of `bits` are those of n, in two's complement.
+    """
 
-    return let(cast(scaled + half, "int32"), with_n)
+    def with_sum(total: Expr) -> Expr:
+        bits, n = tirx.reinterpret("int32", total), total - const(_ROUNDER, "float32")
+
+        def rest(whole: Expr) -> Expr:
+            high = x - whole * const(_LN2_HIGH, "float32")
+            return let(high - whole * const(_LN2_LOW, "float32"), lambda r: use(bits, r))
+
+        return let(n, rest)
+
+    return let(x * const(math.log2(math.e), "float32") + const(_ROUNDER, "float32"), with_sum)
 
 
-def _power_of_two(n: Expr) -> Expr:
-    """2^n in float32 for -127 < n < 128."""
-    return tirx.reinterpret("float32", tirx.shift_left(n + const(127, "int32"), const(23, "int32")))
+def _power_of_two(bits: Expr) -> Expr:
+    """2^n in float32, where the low nine bits are those of n and -127 <= n <= 127 (0 for -127)."""
+    return tirx.reinterpret("float32", tirx.shift_left(bits + const(127, "int32"), const(23, "int32")))
+
+
+def _exp_of_rest(r: Expr) -> Expr:
+    """e^r for |r| <= ln 2 / 2."""
+    return polynomial((1.0, 1.0, *_EXP), r)
 
 
 def _clamped(x: Expr, limit: float) -> Expr:
@@ -183,22 +204,40 @@ def _clamped(x: Expr, limit: float) -> Expr:
 
 
 def _exp(x: Expr) -> Expr:
-    def scaled(n: Expr, r: Expr) -> Expr:
+    def scaled(bits: Expr, r: Expr) -> Expr:
         # Two factors, so that subnormal results and the overflow to infinity come out by themselves.
-        half = tirx.shift_right(n, const(1, "int32"))
-        value = polynomial(_EXP, r) * r * r + r + const(1.0, "float32")
-        return let(half, lambda h: value * _power_of_two(h) * _power_of_two(n - h))
+        half = tirx.shift_right(bits, const(1, "int32"))
+        return let(half, lambda h: _exp_of_rest(r) * _power_of_two(h) * _power_of_two(bits - h))
 
     bounded = at_most(at_least(x, const(-104.0, "float32")), const(89.0, "float32"))
     return let(bounded, lambda y: _reduce_exponent(y, scaled))
 
 
+def _exp_normal(x: Expr) -> Expr:
+    """e^x for |x| <= 87.3."""
+    return _reduce_exponent(x, lambda bits, r: _exp_of_rest(r) * _power_of_two(bits))
+
+
+def _exp_negative(x: Expr) -> Expr:
+    def flushed(value: Expr) -> Expr:
+        least = const(_LEAST_EXPONENT, "float32")
+        power = let(at_least(value, least), _exp_normal)
+        return let(power, lambda p: select(value < least, const(0.0, "float32"), p))
+
+    return let(x, flushed)
+
+
+def _sigmoid(x: Expr) -> Expr:
+    power = let(_clamped(-x, -_LEAST_EXPONENT), _exp_normal)
+    return const(1.0, "float32") / (const(1.0, "float32") + power)
+
+
 def _tanh(x: Expr) -> Expr:
     """expm1(2x) / (expm1(2x) + 2), with an expm1 that does not cancel near 0; |x| > 9 gives +-1."""
 
-    def expm1(n: Expr, r: Expr) -> Expr:
+    def expm1(bits: Expr, r: Expr) -> Expr:
         small = polynomial(_EXP, r) * r * r + r
-        return let(_power_of_two(n), lambda s: s * small + (s - const(1.0, "float32")))
+        return let(_power_of_two(bits), lambda s: s * small + (s - const(1.0, "float32")))
 
     minus_one = let(_clamped(x + x, 18.5), lambda y: _reduce_exponent(y, expm1))
     return let(minus_one, lambda e: e / (e + const(2.0, "float32")))
@@ -240,6 +279,8 @@ def _log(x: Expr) -> Expr:
 
 exp = _float32(_exp, tirx.exp)
 exp.__doc__ = "e^x; relative error below 2e-7 in float32, subnormal results and infinity included."
+exp_negative = _float32(_exp_negative, tirx.exp)
+exp_negative.__doc__ = "e^x for x <= 0; as `exp`, but 0 in float32 where e^x is subnormal, and cheaper."
 log = _float32(_log, libm("log"))
 log.__doc__ = "Natural logarithm; relative error below 3e-7 in float32, all special values included."
 tanh = _float32(_tanh, libm("tanh"))
@@ -256,11 +297,15 @@ log1p_unit = _float32(_log1p_unit, libm("log1p"))
 log1p_unit.__doc__ = "log(1 + u) for 0 <= u <= 1; relative error below 3e-7 in float32."
 
 
-def sigmoid(x: Expr) -> Expr:
-    """1 / (1 + e^-x); relative error below 4e-7 in float32."""
-    dtype = dtype_of(x)
-    one = const(1.0, "float32" if dtype == "float16" else dtype)
-    return cast(one / (one + exp(-cast(x, dtype_of(one)))), dtype)
+def _sigmoid_by_exp(x: Expr) -> Expr:
+    one = const(1.0, dtype_of(x))
+    return one / (one + exp(-x))
+
+
+sigmoid = _float32(_sigmoid, _sigmoid_by_exp)
+sigmoid.__doc__ = (
+    "1 / (1 + e^-x); relative error below 4e-7 in float32 for x > -87.3, below that no less than 1e-38."
+)
 
 
 def truncated(value: Expr, dtype: str) -> Expr:

@@ -142,7 +142,9 @@ def _round(value: Expr, form: Form) -> Expr:
     rounder, limit = const(_ROUNDER, "float32"), const(2.0**30, "float32")
 
     def small(v: Expr) -> Expr:
-        return tirx.Select(absolute(v) < const(2.0**22, "float32"), (v + rounder) - rounder, v)
+        # Not (v + rounder) - rounder, which TVM takes for v.
+        whole = tirx.reinterpret("int32", v + rounder) - const(_ROUNDER_BITS, "int32")
+        return tirx.Select(absolute(v) < const(2.0**22, "float32"), cast(whole, "float32"), v)
 
     return let(at_most(at_least(value, -limit), limit), small)
 

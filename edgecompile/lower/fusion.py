@@ -101,7 +101,10 @@ def _region_after(
         if any(value.is_graph_output() for node in leaving for value in node.outputs):
             return None
         last = max(region, key=position.__getitem__)
-        region |= {user for n in leaving - {last} for value in n.outputs for user in value.consumers()}
+        further = {user for n in leaving - {last} for value in n.outputs for user in value.consumers()}
+        if further <= region:
+            return None  # the uses end in nodes whose results nobody reads
+        region |= further
     return None
 
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from edgecompile.kernels.compute import Tensor, Window, shape_of
 from edgecompile.kernels.compute_gemm import PACKED, pack_gemm_weights, packed_conv, packed_matmul
+from edgecompile.kernels.compute_winograd import pack_winograd_weights, winograd_conv
 from edgecompile.kernels.intrinsics.select import float_kernel
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
+from edgecompile.kernels.schedules.winograd_plan import choose_winograd
 from edgecompile.lower.registry import NodeView
 
 
@@ -19,7 +21,12 @@ def planned_conv(n: NodeView, weights: np.ndarray, window: Window) -> Tensor:
     groups, shape, data = n.attr("group", 1), n.outputs[0].shape, n.input(0)
     rows = np.moveaxis(weights, 1, -1).reshape(weights.shape[0], -1)
     product = Product(shape, shape_of(data), len(rows) // groups, rows.shape[1], 4, groups, window)
-    plan = choose_plan(float_kernel(n.isa), Machine.of(n.isa), product)
+    kernel, machine = float_kernel(n.isa), Machine.of(n.isa)
+    plan = choose_plan(kernel, machine, product)
+    winograd = choose_winograd(kernel, machine, product, plan)
+    if winograd is not None:
+        packed = n.weight(pack_winograd_weights(weights, winograd), PACKED)
+        return winograd_conv(data, packed, winograd, shape)
     packed = n.weight(pack_gemm_weights(rows, plan), PACKED)
     return packed_conv(data, packed, plan, shape, "float32")
 

@@ -10,6 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 
 import edgecompile.lower.ops  # noqa: F401
 from edgecompile.core.model import Model, Provenance
+from edgecompile.core.target import find_target
 from edgecompile.lower.fusion import Group, fuse
 from edgecompile.lower.registry import Kind
 from tests.support.execute import execute
@@ -126,3 +127,9 @@ def test_kernels_run_after_everything_they_read() -> None:
     assert _names(groups) == [["branch", "gate"], ["main", "sum"]]
     assert groups[1].kind is Kind.ANCHOR
     _check(model, [_random(*SHAPE), _random(4, 4, 1, 1), _random(4, 4, 1, 1)])
+
+
+def test_nodes_that_nobody_reads_end_a_kernel() -> None:
+    model = _graph([_node("Relu", ["x"], "a"), _node("Abs", ["a"], "b"), _node("Neg", ["a"], "c")], ["a"])
+    groups = fuse(model.graph, find_target("host").isa)
+    assert sorted(node.name for group in groups for node in group.nodes) == ["a", "b", "c"]

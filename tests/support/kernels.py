@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from edgecompile.core.target import find_target
+from edgecompile.core.target import Isa, find_target
 from edgecompile.kernels.schedules.default import schedule_default
 from edgecompile.lower.codegen import kernels_to_object
 
@@ -21,15 +21,17 @@ Array = np.ndarray[Any, Any]
 Definition = Callable[..., "te.Tensor | Sequence[te.Tensor]"]
 
 
-def compute(definition: Definition, *inputs: Array, scheduled: bool = True) -> list[Array]:
-    """The results of `definition` for `inputs`, executed on this machine."""
+def compute(
+    definition: Definition, *inputs: Array, scheduled: bool = True, isa: Isa | None = None
+) -> list[Array]:
+    """The results of `definition` for `inputs`, executed on this machine; scheduled for `isa` if given."""
     host = find_target("host")
     tensors = [te.placeholder(a.shape, a.dtype.name, name=f"x{i}") for i, a in enumerate(inputs)]
     built = definition(*tensors)
     outputs = [built] if isinstance(built, te.Tensor) else list(built)
     function = te.create_prim_func([*tensors, *outputs])
     if scheduled:
-        function = schedule_default(function, host.isa)
+        function = schedule_default(function, isa or host.isa)
     results = [np.empty([int(e) for e in t.shape], str(t.dtype)) for t in outputs]
     with tempfile.TemporaryDirectory(prefix="edgecompile-test-") as folder:
         source, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"

@@ -17,17 +17,22 @@ from tvm.ir import Call
 from tvm_ffi.structural import structural_walk
 
 from edgecompile.core.target import Isa
-from edgecompile.kernels import compute_depthwise, compute_gemm
+from edgecompile.kernels import compute_depthwise, compute_gemm, compute_winograd
 from edgecompile.kernels.intrinsics.depthwise import find_depthwise_kernel
 from edgecompile.kernels.intrinsics.select import find_kernel
 from edgecompile.kernels.machine import Machine
-from edgecompile.kernels.schedules.definition import find_plan, take_apart
+from edgecompile.kernels.schedules.contraction import expand_contraction
+from edgecompile.kernels.schedules.definition import find_plan, result_of, take_apart
 from edgecompile.kernels.schedules.depthwise import expand_depthwise
 from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
 from edgecompile.kernels.schedules.implicit_gemm import expand_implicit_gemm
+from edgecompile.kernels.schedules.transpose import expand_transposition
+from edgecompile.kernels.schedules.winograd import expand_winograd
 
 _REDUCE = 2  # tirx.IterVar.CommReduce
 _MAX_VECTORS = 4
+# How many blocks a definition consists of, by the kind of its plan.
+_STEPS = {compute_gemm.PLAN: 1, compute_depthwise.PLAN: 1, compute_winograd.PLAN: compute_winograd.STEPS}
 # What a first-level cache and a good part of the next one hold.
 _NEAR_BYTES = 128 * 1024
 _CACHE_LINE_BYTES = 64
@@ -52,6 +57,9 @@ def schedule_default(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
     planned = _expand_plan(function, schedule, isa)
     if planned is not None:
         return planned
+    expanded = _expand_by_hand(function, schedule, isa)
+    if expanded is not None:
+        return expanded
     names = [schedule.get(b).name_hint for b in _blocks(schedule) if _is_reduction(schedule, b)]
     machine = Machine.of(isa)
     for name in names:
@@ -73,13 +81,13 @@ def _store_lanes(schedule: s_tir.Schedule, block: Any, machine: Machine) -> int:
 def _expand_plan(function: tirx.PrimFunc, schedule: s_tir.Schedule, isa: Isa) -> tirx.PrimFunc | None:
     """The function by loops of its own; None where there is no plan or more than an epilogue."""
     blocks = _blocks(schedule)
-    for key in (compute_gemm.PLAN, compute_depthwise.PLAN):
+    for key, steps in _STEPS.items():
         found = find_plan(schedule, blocks, key)
         if found is None:
             continue
         block, text = found
         consumers = schedule.get_consumers(block)
-        if len(blocks) != 1 + len(consumers) or len(consumers) > 1:
+        if len(blocks) != steps + len(consumers) or len(consumers) > 1:
             return None
         if consumers and not _same_shape(schedule, block, consumers[0]):
             return None
@@ -87,9 +95,28 @@ def _expand_plan(function: tirx.PrimFunc, schedule: s_tir.Schedule, isa: Isa) ->
         if key == compute_gemm.PLAN:
             gemm = compute_gemm.GemmPlan.load(text)
             return expand_implicit_gemm(function, definition, gemm, find_kernel(gemm.kernel, isa))
+        if key == compute_winograd.PLAN:
+            winograd = compute_winograd.WinogradPlan.load(text)
+            return expand_winograd(function, definition, winograd, find_kernel(winograd.product.kernel, isa))
         plan = compute_depthwise.DepthwisePlan.load(text)
         return expand_depthwise(function, definition, plan, find_depthwise_kernel(plan.kernel, isa))
     return None
+
+
+def _expand_by_hand(function: tirx.PrimFunc, schedule: s_tir.Schedule, isa: Isa) -> tirx.PrimFunc | None:
+    """A transposition or a product of two matrices by loops of its own; None for anything else."""
+    blocks = _blocks(schedule)
+    if not 1 <= len(blocks) <= 2:
+        return None
+    block, consumers = blocks[0], schedule.get_consumers(blocks[0])
+    if len(blocks) == 1 and _is_spatial(schedule, block):
+        return expand_transposition(function, schedule.get(block), isa)
+    if not _is_reduction(schedule, block) or len(blocks) != 1 + len(consumers):
+        return None
+    if consumers and not _same_shape(schedule, block, consumers[0]):
+        return None
+    result, epilogue = result_of(schedule, block, consumers[0] if consumers else None)
+    return expand_contraction(function, schedule.get(block), result, epilogue, isa)
 
 
 def _try_tiling(schedule: s_tir.Schedule, name: str, machine: Machine) -> s_tir.Schedule:

@@ -1,4 +1,4 @@
-"""A kernel's definition taken apart: a reduction over packed weights, and what is computed from its result.
+"""A kernel's definition taken apart: reductions over packed weights, and what is computed from its result.
 
 A schedule that writes its own loops replaces the first, and applies the second to its accumulators.
 """
@@ -37,16 +37,31 @@ def find_plan(schedule: s_tir.Schedule, blocks: list[Any], key: str) -> tuple[An
     return None
 
 
+def steps_of(schedule: s_tir.Schedule, block: Any) -> list[Any]:
+    """The blocks that a definition consists of, in order: `block` is the last of them."""
+    return [step for before in schedule.get_producers(block) for step in steps_of(schedule, before)] + [block]
+
+
 def take_apart(schedule: s_tir.Schedule, block: Any, epilogue: Any | None) -> Definition:
     """The parts of a definition; `epilogue` is the one block that reads `block`'s result, if any."""
-    body = schedule.get(block)
-    written = body.writes[0].source
-    operands = [read.source for read in body.reads if not read.source.same_as(written)]
+    steps = [schedule.get(step) for step in steps_of(schedule, block)]
+    written = steps[-1].writes[0].source
+    between = [step.writes[0].source for step in steps]
+    read = [region.source for step in steps for region in step.reads]
+    operands = [source for source in read if not any(source.same_as(own) for own in between)]
     weights = next(operand for operand in operands if operand.name.startswith(PACKED))
     data = next(operand for operand in operands if not operand.same_as(weights))
-    accumulator = str(written.ty.dtype)
+    result, apply = result_of(schedule, block, epilogue)
+    return Definition(data, weights, result, str(written.ty.dtype), apply)
+
+
+def result_of(
+    schedule: s_tir.Schedule, block: Any, epilogue: Any | None
+) -> tuple[Any, Callable[[Sequence[Expr], Expr], Expr]]:
+    """Where the results of `block` go in the end, and what (index, total) becomes by `epilogue`."""
+    written = schedule.get(block).writes[0].source
     if epilogue is None:
-        return Definition(data, weights, written, accumulator, lambda _, total: total)
+        return written, lambda _, total: total
     after = schedule.get(epilogue)
     variables, store = [v.var for v in after.iter_vars], after.body
 
@@ -62,4 +77,4 @@ def take_apart(schedule: s_tir.Schedule, block: Any, epilogue: Any | None) -> De
 
         return structural_map(structural_map(store.value, [(tirx.Var, place)]), [(TensorLoad, load)])
 
-    return Definition(data, weights, store.buffer, accumulator, apply)
+    return store.buffer, apply

@@ -21,9 +21,14 @@ def vectorize_elementwise(schedule: s_tir.Schedule, block: Any, lanes: int) -> N
     if lanes < 2 or len(loops) != len(body.iter_vars):
         return
     count = _fusible_loops(body)
-    if count == 0:
-        return
-    loop = schedule.fuse(*loops[-count:]) if count > 1 else loops[-1]
+    if count:
+        loop = schedule.fuse(*loops[-count:]) if count > 1 else loops[-1]
+    else:
+        crosswise = _crosswise_loop(body)
+        if crosswise is None:
+            return
+        loop = loops[crosswise]
+        schedule.reorder(*loops[crosswise + 1 :], loop)
     extent = int(schedule.get(loop).extent)
     whole = extent - extent % lanes
     if whole == 0:
@@ -43,6 +48,31 @@ def _fusible_loops(body: Any) -> int:
         if all(_fits(*access, inner, extents[-count:]) for access in accesses) and not _branches(body, inner):
             return count
     return 0
+
+
+def _crosswise_loop(body: Any) -> int | None:
+    """The loop along which all operands are vectors although the result is not, where there is arithmetic.
+
+    A transposed result is computed in vectors then, and stored lane by lane.
+    """
+    if not isinstance(body.body, tirx.BufferStore) or isinstance(_bare(body.body.value), TensorLoad):
+        return None
+    variables = [v.var for v in body.iter_vars]
+    result = body.writes[0].source
+    reads = [access for access in _accesses(body.body) if not access[0].same_as(result)]
+    for place, variable in enumerate(variables[:-1]):
+        extent = int(body.iter_vars[place].dom.extent)
+        along = [access for access in reads if any(_mentions(index, [variable]) for index in access[1])]
+        if along and all(_fits(*access, [variable], [extent]) for access in along):
+            return None if _branches(body, [variable]) else place
+    return None
+
+
+def _bare(value: Any) -> Any:
+    """A value without the conversions around it."""
+    while isinstance(value, tirx.Cast):
+        value = value.value
+    return value
 
 
 def _accesses(body: Any) -> list[tuple[Any, list[Any]]]:

@@ -146,10 +146,10 @@ def choose_register_tile(
         for vectors in range(1, min(-(-n // lanes), _MAX_VECTORS) + 1)
         if kernel.registers(rows, vectors * lanes) <= machine.registers
     ]
-    return min(candidates or [(1, lanes)], key=lambda tile: (_total_cycles(kernel, m, n, depth, *tile), tile))
+    return min(candidates or [(1, lanes)], key=lambda tile: (total_cycles(kernel, m, n, depth, *tile), tile))
 
 
-def _total_cycles(kernel: MicroKernel, m: int, n: int, depth: int, rows: int, columns: int) -> float:
+def total_cycles(kernel: MicroKernel, m: int, n: int, depth: int, rows: int, columns: int) -> float:
     """Estimated cycles for all tiles; those at the edges are smaller."""
     full_rows, last_rows = divmod(m, rows)
     full_columns, left = divmod(n, columns)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecompile.kernels.compute import accumulator, shape_of
 from edgecompile.kernels.compute_cells import ACTIVATIONS, Activation, GruCell, LstmCell, RnnCell, activation
-from edgecompile.kernels.compute_recurrent import Cell, Operands, Sequences, recurrent
+from edgecompile.kernels.compute_recurrent import Cell, Operands, Products, Sequences, recurrent
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -54,17 +54,19 @@ def _run(
     cell: int | None = None,
 ) -> list[Tensor]:
     """Emit the layer; results are aligned with the node's outputs."""
-    weights, recurrence = n.require_const(1), n.require_const(2)
+    weights, recurrence = (n.require_const(index) for index in (1, 2))
     sequences = _sequences(n, hidden_size=recurrence.shape[-1])
     dtype = accumulator(n.outputs[0].dtype if n.outputs[0].name else str(n.input(0).dtype))
+    products = Products.choose(sequences, cells[0], n.isa, dtype)
+    inputs, states = products.pack(weights, recurrence)
 
     def packed(array: np.ndarray | None, label: str) -> Tensor | None:
         return None if array is None else n.weight(np.ascontiguousarray(array, dtype), label)
 
     operands = Operands(
         n.input(0),
-        n.weight(_pack(weights, dtype), "weights"),
-        n.weight(_pack(recurrence, dtype), "recurrence"),
+        n.weight(inputs.astype(dtype), "weights"),
+        n.weight(states.astype(dtype), "recurrence"),
         packed(bias, "bias"),
         packed(recurrent_bias, "recurrent_bias"),
         packed(peepholes, "peepholes"),
@@ -73,7 +75,7 @@ def _run(
         n.input(cell) if cell is not None and n.has(cell) else None,
     )
     wanted = tuple(_is_read(n, index) for index in range(3))
-    results = iter(recurrent(operands, sequences, cells, wanted))
+    results = iter(recurrent(operands, sequences, cells, products, wanted))
     built = [next(results) if want else None for want in wanted]
     # A result that nobody reads needs a tensor in its place, not a computation.
     return [tensor if tensor is not None else n.input(0) for tensor in built[: len(n.outputs)]]
@@ -93,11 +95,6 @@ def _sequences(n: NodeView, hidden_size: int) -> Sequences:
     first, second, features = shape_of(n.input(0))
     steps, batch = (second, first) if batch_first else (first, second)
     return Sequences(steps, batch, features, hidden_size, reverse[direction], batch_first)
-
-
-def _pack(weights: np.ndarray, dtype: str) -> np.ndarray:
-    """[D, G*H, K] as [D, K, G*H]."""
-    return np.ascontiguousarray(weights.transpose(0, 2, 1), dtype)
 
 
 def _summed_bias(n: NodeView) -> np.ndarray | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from tvm import te, topi
+from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import shape_of
-from edgecompile.kernels.loops import Buffer, each, nest
+from edgecompile.kernels.loops import Buffer, copy_run, flat_view, nest
 from edgecompile.kernels.math import Expr
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
@@ -65,19 +68,19 @@ def _sliced_axes(n: NodeView, rank: int) -> list[tuple[int, int, int]]:
 
 @op("Concat", kind=Kind.OPAQUE)
 def concat(n: NodeView) -> Tensor:
-    """One copy loop an input, which beats choosing the input for every element."""
+    """What an input has from `axis` on is one run of memory; runs of all inputs follow each other."""
     info = n.outputs[0]
     axis = normalized_axis(n, n.attr("axis"), len(info.shape))
     parts = [part for part in n.inputs if part is not None and 0 not in shape_of(part)]
+    runs = [math.prod(shape_of(part)[axis:]) for part in parts]
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        offset = 0
-        for part, read in zip(parts, reads, strict=True):
-            with each(shape_of(part)) as index:
-                place = list(index)
-                place[axis] = place[axis] + offset
-                writes[0][tuple(place)] = read[index]
-            offset += shape_of(part)[axis]
+        result, sources = flat_view(writes[0]), [flat_view(read) for read in reads]
+        with T.parallel(0, math.prod(info.shape[:axis])) as line:
+            offset = 0
+            for source, run in zip(sources, runs, strict=True):
+                copy_run(result, line * sum(runs) + offset, source, line * run, run)
+                offset += run
 
     return nest("concat", parts, [(info.shape, info.dtype)], body)[0]
 

@@ -12,6 +12,7 @@ from edgecompile.kernels import math
 from edgecompile.kernels.compute import Tensor, shape_of
 from edgecompile.kernels.compute_softmax import softmax
 from edgecompile.kernels.loops import Buffer, each, local, nest
+from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr, cast, const, select
 from edgecompile.lower.registry import Kind, NodeView, op
 
@@ -70,7 +71,7 @@ def tree_ensemble(n: NodeView) -> Tensor:
                     result[(row, *target)] = math.sigmoid(result[(row, *target)])
 
     scores = nest("trees", [data, *weights], [(info.shape, info.dtype)], body)[0]
-    return softmax(scores, 1) if transform == _SOFTMAX else scores
+    return softmax(scores, 1, Machine.of(n.isa).row_lanes) if transform == _SOFTMAX else scores
 
 
 def _combined(aggregate: int, old: Expr, new: Expr, trees: int) -> Expr:

@@ -8,8 +8,10 @@ import pytest
 from tvm import s_tir, te, tirx
 
 from edgecompile.kernels import math
+from edgecompile.kernels.schedules.default import schedule_default
 from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
 from tests.support.kernels import compute
+from tests.support.on_target import Call, isa_of, run_calls
 from tests.support.operators import assert_close, normal
 
 Definition = Callable[..., te.Tensor]
@@ -63,3 +65,28 @@ def test_every_extent_is_computed_whole(extent: int) -> None:
     np.testing.assert_array_equal(got, x + y)
     (got,) = compute(lambda t: te.compute(t.shape, lambda *i: math.tanh(t(*i)), name="y"), x)
     assert_close(got, np.tanh(x), 1e-6)
+
+
+def _halved_to_channels_last(x: te.Tensor) -> te.Tensor:
+    channels, height, width = x.shape
+    half = te.const(0.5, "float32")
+    return te.compute((height, width, channels), lambda h, w, c: x(c, h, w) * half, name="y")
+
+
+def test_a_transposed_result_is_computed_in_vectors() -> None:
+    assert _vectorized(_halved_to_channels_last, (3, 5, 37))
+    assert not _vectorized(_halved_to_channels_last, (3, 5, 7))
+    data = normal(3, 5, 37)
+    tensor = te.placeholder(data.shape, "float32", name="x")
+    function = te.create_prim_func([tensor, _halved_to_channels_last(tensor)])
+    call = Call(schedule_default(function, isa_of("host")), (data,), (5, 37, 3), "float32")
+    (outcome,) = run_calls("host", [call])
+    np.testing.assert_array_equal(outcome.result, data.transpose(1, 2, 0) * np.float32(0.5))
+
+
+def test_a_bare_transpose_is_not() -> None:
+    def moved(x: te.Tensor) -> te.Tensor:
+        channels, height, width = x.shape
+        return te.compute((height, width, channels), lambda h, w, c: x(c, h, w), name="y")
+
+    assert not _vectorized(moved, (3, 5, 37))

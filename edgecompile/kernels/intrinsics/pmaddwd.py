@@ -1,0 +1,61 @@
+"""x86 without VNNI: PMADDWD multiplies pairs of 16-bit numbers and adds the two products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T
+
+from edgecompile.kernels.intrinsics.base import Operands
+from edgecompile.kernels.loops import clear, span
+from edgecompile.kernels.math import Expr
+
+# By the bits of a vector.
+INSTRUCTION = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d.512"}
+
+
+@dataclass(frozen=True)
+class Pmaddwd:
+    """Vectors of 4 (SSE2), 8 (AVX2) or 16 columns (AVX-512BW), two k each.
+
+    Rows are gathered as 16-bit numbers; weights stay bytes in memory and are widened when they are loaded.
+    """
+
+    vector_bits: int
+    in_flight: int = 8
+
+    name = "pmaddwd"
+    data = "int16"
+    accumulator = "int32"
+    group = 2
+
+    @property
+    def lanes(self) -> int:
+        return self.vector_bits // 32
+
+    def registers(self, rows: int, columns: int) -> int:
+        """Accumulators, a vector of weights for each vector of columns, a broadcast row and its products."""
+        vectors = columns // self.lanes
+        return rows * vectors + vectors + 2
+
+    def cycles(self, rows: int, columns: int) -> float:
+        """A multiplication and an addition a pair; widening weights costs as much as a multiplication."""
+        vectors = columns // self.lanes
+        return max(2 * rows * vectors, self.in_flight) + 1.5 * vectors + 0.5 * rows
+
+    def emit(self, tile: Operands) -> None:
+        clear(tile.sums, tile.rows * tile.columns, self.lanes)
+        # Weights stay in registers, and each broadcast row goes with its last product.
+        rows, vectors = T.unroll(0, tile.rows), T.unroll(0, tile.columns // self.lanes)
+        with tile.steps(2) as (at, k), rows as row, vectors as vector:
+            place = span(row * tile.columns + vector * self.lanes, self.lanes)
+            weights = tile.w(k * tile.columns + vector * self.lanes * 2, self.lanes * 2)
+            products = self._products(tile.x(row, at, 2), weights)
+            tile.sums[place] = tile.sums[place] + products
+
+    def _products(self, two: Expr, weights: Expr) -> Expr:
+        shorts = f"int16x{2 * self.lanes}"
+        row = tirx.reinterpret(shorts, tirx.Broadcast(tirx.reinterpret("int32", two), self.lanes))
+        name = f"llvm.x86.{INSTRUCTION[self.vector_bits]}"
+        return tirx.call_llvm_pure_intrin(f"int32x{self.lanes}", name, row, tirx.Cast(shorts, weights))

@@ -1,0 +1,208 @@
+"""Products of two matrices that are both computed at run time, by the micro-kernel.
+
+for each pair of matrices, for a tile of columns:      (a loop that threads share)
+    pack that part of the right matrix, unless it is read where it is
+    for a tile of rows:
+        the micro-kernel, the epilogue, and the store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tvm import tirx
+from tvm.ir.expr import TensorLoad
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+from tvm_ffi.structural import structural_map, structural_walk
+
+from edgecompile.core.target import Isa
+from edgecompile.kernels.compute import unflatten
+from edgecompile.kernels.intrinsics.base import MicroKernel
+from edgecompile.kernels.intrinsics.multiply_add import MultiplyAdd
+from edgecompile.kernels.loops import lane_loop, local, span
+from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.math import Expr
+from edgecompile.kernels.products import Matrix, Panels, multiply_rows, product_kernel
+from edgecompile.kernels.schedules.gemm_plan import choose_register_tile
+
+# Products with fewer multiplications are left to the general schedule.
+_LEAST_PRODUCTS = 4096
+_FLOATS = ("float32", "float64")
+# A right matrix larger than the first cache is packed when at least so many tiles of rows read it.
+_PACKED_FROM = 4
+_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Factor:
+    """An operand as an expression of the loop variables; `at` has values in the place of some of them."""
+
+    value: Any
+    variables: tuple[Any, ...]
+
+    def at(self, values: Sequence[Expr]) -> Expr:
+        return structural_map(self.value, [(tirx.Var, lambda v: _replaced(v, self.variables, values))])
+
+    def mentions(self, variable: Any) -> bool:
+        return _mentions(self.value, variable)
+
+    def runs_along(self, variable: Any) -> bool:
+        """Whether neighbours in `variable` are neighbours in memory, and nothing is computed from them."""
+        if not isinstance(self.value, TensorLoad):
+            return False
+        *outer, last = self.value.indices
+        return last.same_as(variable) and not any(_mentions(index, variable) for index in outer)
+
+    def vector(self, values: Sequence[Expr], lanes: int) -> Expr:
+        """`lanes` neighbours of an operand that runs along the variable of the last index."""
+        if lanes == 1:
+            return self.at(values)
+        *outer, last = [
+            structural_map(index, [(tirx.Var, lambda v: _replaced(v, self.variables, values))])
+            for index in self.value.indices
+        ]
+        return tirx.BufferLoad(self.value.source, [*outer, span(last, lanes)])
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """The sum over `depth` of left * right; variables of both are the spatial ones, then that of the sum.
+
+    The last spatial axis (columns) is not in `left`, the one before (rows) not in `right`.
+    """
+
+    left: Factor
+    right: Factor
+    extents: tuple[int, ...]
+    depth: int
+    dtype: str
+
+
+def find_contraction(block: Any) -> Contraction | None:
+    """What a reduction block computes, if that is a product of matrices of floats."""
+    spatial = [v for v in block.iter_vars if v.iter_type == tirx.IterVar.DataPar]
+    summed = [v for v in block.iter_vars if v.iter_type == tirx.IterVar.CommReduce]
+    dtype, value = str(block.writes[0].source.ty.dtype), getattr(block.body, "value", None)
+    product = value.b if isinstance(value, tirx.Add) else None
+    if not isinstance(product, tirx.Mul) or len(spatial) < 2 or len(summed) != 1 or dtype not in _FLOATS:
+        return None
+    variables = tuple(v.var for v in (*spatial, *summed))
+    row, column = variables[-3], variables[-2]
+    factors = [Factor(factor, variables) for factor in (product.a, product.b)]
+    for left, right in (factors, factors[::-1]):
+        if not left.mentions(column) and not right.mentions(row):
+            extents = tuple(int(v.dom.extent) for v in spatial)
+            return Contraction(left, right, extents, int(summed[0].dom.extent), dtype)
+    return None
+
+
+def expand_contraction(
+    function: tirx.PrimFunc,
+    block: Any,
+    result: Any,
+    epilogue: Callable[[Sequence[Expr], Expr], Expr],
+    isa: Isa,
+) -> tirx.PrimFunc | None:
+    """`function`, which has only this block and its epilogue, by loops of its own; None where it stays."""
+    found = find_contraction(block)
+    if found is None or not isa.vector_bits:
+        return None
+    *_, rows, columns = found.extents
+    if min(rows, columns, found.depth) < 2 or rows * columns * found.depth < _LEAST_PRODUCTS:
+        return None
+    with IRBuilder() as builder:
+        with T.seq_scope():
+            _Emitter(found, result, epilogue, isa).emit()
+        body = builder.get().body
+    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+
+
+class _Emitter:
+    def __init__(
+        self, task: Contraction, result: Any, epilogue: Callable[[Sequence[Expr], Expr], Expr], isa: Isa
+    ) -> None:
+        self.task, self.epilogue = task, epilogue
+        self.result = T.buffer_proxy(result)
+        *self.batch, self.m, self.n = task.extents
+        self.row, self.column, self.k = task.left.variables[-3:]
+        self.kernel = self._kernel(isa)
+        machine = Machine.of(isa)
+        self.rows, self.tile = choose_register_tile(self.kernel, machine, self.m, self.n, task.depth)
+        in_place = task.right.runs_along(self.column) and self.n % self.kernel.lanes == 0
+        again = self.m >= _PACKED_FROM * self.rows and task.depth * self.n * _BYTES > machine.l1_bytes
+        self.packs = not in_place or again
+
+    def _kernel(self, isa: Isa) -> MicroKernel:
+        kernel = product_kernel(isa, self.task.dtype)
+        if isinstance(kernel, MultiplyAdd) and not self.task.left.runs_along(self.k):
+            return replace(kernel, by_lane=False)
+        return kernel
+
+    def emit(self) -> None:
+        """All products."""
+        matrices = 1
+        for extent in self.batch:
+            matrices *= extent
+        with T.parallel(0, matrices) if matrices > 1 else nullcontext(0) as matrix:
+            batch = unflatten(matrix, self.batch) if self.batch else []
+            whole, left = divmod(self.n, self.tile)
+            if whole:
+                shared = matrices == 1 and left == 0
+                with (T.parallel if shared else T.serial)(0, whole) as step:
+                    self._columns(batch, step * self.tile, self.tile)
+            if left:
+                self._columns(batch, whole * self.tile, left)
+
+    def _columns(self, batch: Sequence[Expr], first: Expr, count: int) -> None:
+        """All rows of `count` columns from `first` on."""
+        left = self.task.left
+
+        def data(row: Expr, k: Expr, lanes: int) -> Expr:
+            return left.vector([*batch, row, 0, k], lanes)
+
+        def store(row: Expr, column: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
+            with lane_loop(lanes) as lane:
+                index = (*batch, row, first + column + lane)
+                self.result[index] = self.epilogue(index, total(lane))
+
+        matrix = self._packed(batch, first, count) if self.packs else self._in_place(batch, first, count)
+        multiply_rows(self.kernel, self.rows, self.m, data, matrix, store)
+
+    def _in_place(self, batch: Sequence[Expr], first: Expr, count: int) -> Matrix:
+        right = self.task.right
+
+        def element(k: Expr, column: Expr, lanes: int) -> Expr:
+            return right.vector([*batch, 0, first + column, k], lanes)
+
+        return Matrix.in_place(self.task.depth, count, self.tile, element)
+
+    def _packed(self, batch: Sequence[Expr], first: Expr, count: int) -> Matrix:
+        """Packed along the axis in which its elements are neighbours."""
+        depth, right = self.task.depth, self.task.right
+        panels = Panels(depth, count, self.tile, self.kernel.lanes)
+        buffer = local(panels.elements, self.task.dtype)
+        if right.runs_along(self.k):
+            with T.serial(0, count) as column:
+                panels.pack_column(buffer, column, lambda k: right.at([*batch, 0, first + column, k]))
+        else:
+            with T.serial(0, depth) as k:
+                panels.pack_row(buffer, k, lambda column: right.at([*batch, 0, first + column, k]))
+        panels.clear_padding(buffer)
+        return panels.matrix(buffer)
+
+
+def _replaced(variable: Any, variables: Sequence[Any], values: Sequence[Expr]) -> Expr:
+    for own, value in zip(variables, values, strict=True):
+        if own.same_as(variable):
+            return tirx.const(value, "int32") if isinstance(value, int) else value
+    return variable
+
+
+def _mentions(expression: Any, variable: Any) -> bool:
+    found: list[Any] = []
+    structural_walk(expression, [(tirx.Var, found.append)])
+    return any(other.same_as(variable) for other in found)
