@@ -77,6 +77,7 @@ def _require_torch() -> None:
 def _load_program(path: Path, options: ImportOptions) -> Any:
     """The exported program in a .pt2 file, whose loading may execute code from the file."""
     import torch
+    import torch.ao.quantization.fx._decomposed  # defines the operators of quantized programs
 
     if path.suffix.lower() != ".pt2":
         why = "a checkpoint holds weights but no graph"
