@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 WORKERS ?= 2
+ACCURACY_ARGS ?= --compiled --json benchmarks/results/accuracy.json
 BENCH_ARGS ?= --untuned --json benchmarks/results/untuned.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-zoo lint bench clean
+.PHONY: help setup demo test test-zoo lint bench bench-accuracy clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -43,6 +44,9 @@ lint: setup ## ruff, mypy --strict and the import rules
 bench: setup ## measure speed and size and render docs/performance.md; BENCH_ARGS="--help" tells more
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.page
+
+bench-accuracy: setup ## what quantization costs in accuracy; EDGECOMPILE_ZOO names models and data
+	$(BIN)/python -m benchmarks.accuracy $(ACCURACY_ARGS)
 
 clean: ## remove .venv and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -124,7 +124,7 @@ def _detection() -> Data:
         found, wanted = zip(*outcomes, strict=True)
         return float(module.ap50(dict(enumerate(found)), dict(enumerate(wanted)))[0])
 
-    return Data(len(files), inputs, judge, score, lambda outputs: np.zeros(0), folds=4, resamples=200)
+    return Data(len(files), inputs, judge, score, lambda outputs: np.zeros(0), folds=4, resamples=60)
 
 
 def _speech() -> Data:

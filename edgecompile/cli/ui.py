@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -56,6 +56,36 @@ def working(task: str) -> Iterator[None]:
 
     with Console(stderr=True).status(f"{task} ..."):
         yield
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show how far work in several parts is: a bar for each on a terminal, else one plain line.
+
+    Yields a function that is told the part's name, the steps done, and of how many (None: not known).
+    """
+    if not sys.stderr.isatty():
+        announced: set[str] = set()
+
+        def announce(task: str, done: int, total: int | None) -> None:
+            if task not in announced:
+                announced.add(task)
+                step(task)
+
+        yield announce
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        shown: dict[str, TaskID] = {}
+
+        def show(task: str, done: int, total: int | None) -> None:
+            if task not in shown:
+                shown[task] = bars.add_task(task, total=total)
+            bars.update(shown[task], completed=done)
+
+        yield show
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -132,4 +132,4 @@ def test_kernels_run_after_everything_they_read() -> None:
 def test_nodes_that_nobody_reads_end_a_kernel() -> None:
     model = _graph([_node("Relu", ["x"], "a"), _node("Abs", ["a"], "b"), _node("Neg", ["a"], "c")], ["a"])
     groups = fuse(model.graph, find_target("host").isa)
-    assert sorted(node.name for group in groups for node in group.nodes) == ["a", "b", "c"]
+    assert sorted(str(node.name) for group in groups for node in group.nodes) == ["a", "b", "c"]

@@ -1,0 +1,55 @@
+"""How a network can be quantized, as data. A recipe's name decodes: what is stored in how many bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from edgecompile.errors import Problem, UsageError, did_you_mean
+from edgecompile.passes.quantize.ranges import RangeMethod
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to quantize.
+
+    `per_channel`: weights have a scale for each output channel, otherwise one. `ranges`: how the range of an
+    activation is chosen. `equalize`: channels are scaled to have like ranges. `clip_weights`: the scales of
+    weights are those of the least square error, otherwise of the greatest weight. `correct_bias`: biases
+    make up for what rounding does to the mean of a channel.
+    """
+
+    name: str
+    description: str
+    per_channel: bool = True
+    ranges: RangeMethod = "mse"
+    equalize: bool = False
+    clip_weights: bool = True
+    correct_bias: bool = True
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            Recipe(
+                "int8", "weights and activations in 8 bits, one scale a channel of weights", equalize=True
+            ),
+            Recipe(
+                "int8-per-tensor",
+                "as int8 with one scale for all weights of a layer, for hardware that needs it",
+                per_channel=False,
+                equalize=True,
+            ),
+        )
+    }
+)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises UsageError (EC2321)."""
+    if name not in RECIPES:
+        hint = did_you_mean(name, list(RECIPES))
+        raise UsageError(Problem("EC2321", f"there is no recipe '{name}'", "--recipe", "", hint))
+    return RECIPES[name]

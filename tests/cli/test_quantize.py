@@ -1,0 +1,76 @@
+"""`edgecompile quantize` and `edgecompile compile --quantize` as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecompile.cli.main import main
+from tests.support.networks import save, small_cnn
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a network and data."""
+    monkeypatch.chdir(tmp_path)
+    save(small_cnn(), tmp_path / "cnn.onnx")
+    data = np.random.default_rng(0).standard_normal((5, 3, 12, 12)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=data)
+    return tmp_path
+
+
+def test_quantize_says_what_it_wrote(folder: Path, capsys: Capture) -> None:
+    assert main(["quantize", "cnn.onnx", "--calibrate", "data.npz", "--report", "r.json"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == "wrote    cnn.int8.onnx"
+    assert lines[1] == "recipe   int8, 5 samples"
+    assert "in integers, 0 in float" in lines[2]
+    assert "dB signal to quantization noise" in lines[3]
+    assert printed.err.splitlines() == [
+        "importing ...",
+        "observing channels ...",
+        "calibrating ...",
+        "measuring sensitivity ...",
+    ]
+    assert (folder / "cnn.int8.onnx").is_file()
+    assert json.loads((folder / "r.json").read_text())["samples"] == 5
+
+
+def test_recipes_are_listed(capsys: Capture) -> None:
+    assert main(["quantize", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["RECIPE", "int8", "int8-per-tensor"]
+    assert main(["quantize", "--list", "--json"]) == 0
+    assert "int8" in json.loads(capsys.readouterr().out)["recipes"]
+
+
+def test_a_model_is_needed(capsys: Capture) -> None:
+    assert main(["quantize"]) == 2
+    assert "MODEL is missing" in capsys.readouterr().err
+
+
+def test_samples_are_needed(capsys: Capture) -> None:
+    assert main(["quantize", "cnn.onnx"]) == 2
+    assert "error[EC2324] --calibrate is missing" in capsys.readouterr().err
+
+
+def test_compiling_quantizes_first(folder: Path, capsys: Capture) -> None:
+    words = ["compile", "cnn.onnx", "-t", "host", "--quantize", "int8", "--calibrate", "data.npz"]
+    assert main([*words, "--verify", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["report"]["rounding"] == "float"
+    assert not [note for note in record["report"]["notes"] if "computed in float" in note]
+    assert (folder / "cnn.edge" / "lib" / "libcnn.a").is_file()
+
+
+def test_options_of_quantization_need_a_recipe(capsys: Capture) -> None:
+    assert main(["compile", "cnn.onnx", "-t", "host", "--calibrate", "data.npz"]) == 2
+    message = capsys.readouterr().err
+    assert "error[EC2325] --calibrate and --keep-float quantize at '--quantize': it is missing" in message
+    assert "add --quantize int8" in message
