@@ -1,6 +1,7 @@
-"""Scaled dot-product attention in one kernel, one row of scores at a time.
+"""Scaled dot-product attention in one kernel, a block of queries at a time.
 
-The matrix of scores is never stored, unless it is asked for: what a query needs is one row of it.
+The matrix of scores is never stored, unless it is asked for: what a block of queries needs is its rows, which
+stay in the first cache. Keys and values of a head are packed once for the micro-kernel.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
+from tvm.script.ir_builder import tirx as T
 
+from edgecompile.core.target import Isa
 from edgecompile.kernels.compute import (
     Tensor,
     accumulator,
@@ -18,8 +21,11 @@ from edgecompile.kernels.compute import (
     lowest_value,
     shape_of,
 )
-from edgecompile.kernels.loops import Buffer, Row, Term, each, local, multiply, nest
-from edgecompile.kernels.math import Expr, cast, const, exp, select, tanh
+from edgecompile.kernels.loops import Buffer, Row, lane_loop, local, nest, span, vector_of
+from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.math import Expr, cast, const, exp_negative, select, tanh
+from edgecompile.kernels.products import Matrix, Panels, multiply_rows, product_kernel
+from edgecompile.kernels.schedules.gemm_plan import choose_register_tile
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class AttentionOperands:
 
 
 def attention(
-    operands: AttentionOperands, heads: Heads, scores: Scores, present: bool, shape: Sequence[int]
+    operands: AttentionOperands, heads: Heads, scores: Scores, present: bool, shape: Sequence[int], isa: Isa
 ) -> list[Tensor]:
     """softmax(scale Q K' + mask) V; then the present keys and values if `present`, and the wanted stage."""
     dtype = element_type(operands.query)
@@ -103,12 +109,12 @@ def attention(
     given = {name: tensor for name, tensor in vars(operands).items() if tensor is not None}
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        kernel = _Kernel(dict(zip(given, reads, strict=True)), heads, scores, dtype)
+        kernel = _Kernel(dict(zip(given, reads, strict=True)), heads, scores, dtype, isa)
         kernel.mask_shape = shape_of(operands.mask) if operands.mask is not None else ()
-        if present:
-            kernel.store_present("key", writes[1], heads.size)
-            kernel.store_present("value", writes[2], heads.value_size)
-        kernel.run(writes[0], writes[-1] if scores.stage is not None else None)
+        kernel.result = writes[0]
+        kernel.present = {"key": writes[1], "value": writes[2]} if present else {}
+        kernel.stage = writes[-1] if scores.stage is not None else None
+        kernel.run()
 
     return nest("attention", list(given.values()), results, body)
 
@@ -119,110 +125,179 @@ class _Part:
 
     first: int
     count: int
-    read: Callable[[Expr, Expr, Expr, Expr], Expr]
+    read: Callable[[Expr, Expr], Expr]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The key head that is worked on."""
+
+    batch: Expr
+    head: Expr
 
 
 class _Kernel:
-    """Emits the loops over samples, heads and queries."""
+    """Emits the loops over samples, heads and blocks of queries.
 
-    def __init__(self, reads: dict[str, Buffer], heads: Heads, scores: Scores, dtype: str) -> None:
+    The queries of all heads that share a key head are the rows of one matrix: head by head.
+    """
+
+    result: Buffer
+    present: dict[str, Buffer]
+    stage: Buffer | None
+    mask_shape: tuple[int, ...]
+
+    def __init__(self, reads: dict[str, Buffer], heads: Heads, scores: Scores, dtype: str, isa: Isa) -> None:
         self.reads, self.heads, self.scores, self.dtype = reads, heads, scores, dtype
         self.total = accumulator(dtype)
-        self.mask_shape: tuple[int, ...] = ()
-        self.row = Row(heads.total, vector=True)
+        self.kernel, machine = product_kernel(isa, self.total), Machine.of(isa)
+        lanes = self.kernel.lanes
+        self.width = -(-heads.total // lanes) * lanes
+        self.row = Row(heads.total, vector=True, lanes=machine.row_lanes)
+        self.whole_row = Row(self.width, vector=True, lanes=machine.row_lanes)
+        rows = heads.sharing * heads.queries
+        self.tile, columns = choose_register_tile(self.kernel, machine, rows, heads.total, heads.size)
+        _, own = choose_register_tile(self.kernel, machine, self.tile, heads.value_size, heads.total)
+        self.block = self.tile * max(1, machine.l1_bytes // 2 // (4 * self.width * self.tile))
+        self.panels = {
+            "key": Panels(heads.size, heads.total, columns, lanes),
+            "value": Panels(heads.total, heads.value_size, own, lanes),
+        }
 
-    def store_present(self, name: str, target: Buffer, size: int) -> None:
-        """Past and new keys (or values), one behind the other."""
-        heads = self.heads
-        with each((heads.batch, heads.key_heads)) as (batch, head):
-            for part in self._parts(name):
-                with each((part.count, size)) as (position, element):
-                    value = part.read(batch, head, position, element)
-                    target[batch, head, part.first + position, element] = value
+    def run(self) -> None:
+        """All outputs."""
+        heads, rows = self.heads, self.heads.sharing * self.heads.queries
+        with T.parallel(0, heads.batch * heads.key_heads) as task:
+            place = _Place(tirx.indexdiv(task, heads.key_heads), tirx.indexmod(task, heads.key_heads))
+            for name in self.present:
+                self._store_present(name, place)
+            keys, values = self._operand("key", place), self._operand("value", place)
+            block = min(self.block, rows)
+            weights = local(block * self.width, self.total)
+            whole, left = divmod(rows, block)
+            with T.serial(0, whole) as step:
+                self._block(weights, keys, values, place, step * block, block)
+            if left:
+                self._block(weights, keys, values, place, whole * block, left)
 
-    def run(self, result: Buffer, stage: Buffer | None) -> None:
-        """All outputs, and the wanted stage of the scores."""
-        heads = self.heads
-        keys = local(heads.size * heads.total, self.total)
-        row, out = local(heads.total, self.total), local(heads.value_size, self.total)
-        with each((heads.batch, heads.key_heads)) as (batch, head):
-            self._transpose_keys(keys, batch, head)
-            with each((heads.sharing, heads.queries)) as (member, query):
-                own = head * heads.sharing + member
-                self._score(row, keys, batch, own, query, stage)
-                self._softmax(row)
-                self._keep(stage, 3, row, batch, own, query)
-                values = [self._value_term(row, part, batch, head) for part in self._parts("value")]
-                multiply(out, 0, range(heads.value_size), lambda _: const(0, self.total), values)
-
-                def write(element: Expr, _: Expr) -> None:
-                    at = heads.at(batch, own, query, element, heads.value_size)
-                    result[at] = cast(out[element], self.dtype)
-
-                Row(heads.value_size, vector=True).each(write)
-
-    def _value_term(self, row: Buffer, part: _Part, batch: Expr, head: Expr) -> Term:
-        """Probabilities times the values of one part."""
-        return Term(
-            part.count,
-            lambda k: row[part.first + k],
-            lambda k, column: cast(part.read(batch, head, k, column), self.total),
-        )
-
-    def _parts(self, name: str) -> list[_Part]:
-        """The cached and the new keys or values ("key", "value")."""
-        heads, new = self.heads, self.reads[name]
+    def _parts(self, name: str, place: _Place) -> list[_Part]:
+        """The cached and the new keys or values ("key", "value") as functions of position and element."""
+        heads, new, past = self.heads, self.reads[name], self.reads.get(f"past_{name}")
         size = heads.size if name == "key" else heads.value_size
-        past = self.reads.get(f"past_{name}")
+        batch, head = place.batch, place.head
         parts = [
-            _Part(0, heads.past, lambda b, h, at, e: past[b, h, at, e]),  # type: ignore[index]
-            _Part(heads.past, heads.keys, lambda b, h, at, e: new[heads.at(b, h, at, e, size)]),
+            _Part(0, heads.past, lambda at, e: past[batch, head, at, e]),  # type: ignore[index]
+            _Part(heads.past, heads.keys, lambda at, e: new[heads.at(batch, head, at, e, size)]),
         ]
         return [part for part in parts if part.count]
 
-    def _transpose_keys(self, keys: Buffer, batch: Expr, head: Expr) -> None:
-        """Keys of one head as [size, total]: scores of neighbouring keys are computed together."""
-        for part in self._parts("key"):
-            with each((part.count, self.heads.size)) as (position, element):
-                value = cast(part.read(batch, head, position, element), self.total)
-                keys[element * self.heads.total + part.first + position] = value
+    def _store_present(self, name: str, place: _Place) -> None:
+        """Past and new keys (or values), one behind the other."""
+        target, size = self.present[name], int(self.present[name].shape[-1])
+        for part in self._parts(name, place):
+            with T.serial(0, part.count) as position:
 
-    def _score(
-        self, row: Buffer, keys: Buffer, batch: Expr, head: Expr, query: Expr, stage: Buffer | None
+                def store(element: Expr, _: Expr, part: _Part = part, position: Expr = position) -> None:
+                    value = part.read(position, element)
+                    target[place.batch, place.head, part.first + position, element] = value
+
+                Row(size, vector=True, lanes=self.row.lanes).each(store)
+
+    def _operand(self, name: str, place: _Place) -> Matrix:
+        """Keys as [size, total], or values as [total, value_size].
+
+        They are packed, unless single elements are read wherever they are.
+        """
+        parts, panels = self._parts(name, place), self.panels[name]
+        if self.kernel.lanes == 1 and len(parts) == 1:
+
+            def element(k: Expr, column: Expr, _: int) -> Expr:
+                at = (column, k) if name == "key" else (k, column)
+                return cast(parts[0].read(*at), self.total)
+
+            return Matrix.in_place(panels.depth, panels.columns, panels.tile, element)
+        packed = local(panels.elements, self.total)
+        pack = panels.pack_column if name == "key" else panels.pack_row
+        for part in parts:
+            with T.serial(0, part.count) as at:
+                pack(
+                    packed,
+                    part.first + at,
+                    lambda e, part=part, at=at: cast(part.read(at, e), self.total),  # type: ignore[misc]
+                )
+        panels.clear_padding(packed)
+        return panels.matrix(packed)
+
+    def _block(
+        self, weights: Buffer, keys: Matrix, values: Matrix, place: _Place, first: Expr, count: int
     ) -> None:
-        heads, scores, total = self.heads, self.scores, self.total
-        source = self.reads["query"]
-        product = Term(
-            heads.size,
-            lambda k: (
-                cast(source[heads.at(batch, head, query, k, heads.size)], total) * const(scores.scale, total)
-            ),
-            lambda k, column: keys[k * heads.total + column],
+        """The results of `count` queries from `first` on; their scores, and then `weights`, stay near."""
+        heads, factors = self.heads, local(count, self.total)
+
+        def owner(row: Expr) -> tuple[Expr, Expr]:
+            """The head and the query of a row."""
+            if heads.sharing == 1:
+                return place.head, first + row
+            member = tirx.indexdiv(first + row, heads.queries)
+            return place.head * heads.sharing + member, tirx.indexmod(first + row, heads.queries)
+
+        def query(row: Expr, k: Expr, lanes: int) -> Expr:
+            head, at = owner(row)
+            index = heads.at(place.batch, head, at, k, heads.size)
+            value = self.reads["query"][(*index[:-1], span(index[-1], lanes))]
+            return cast(value, vector_of(self.total, lanes))
+
+        def score(row: Expr, key: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
+            with lane_loop(lanes) as lane:
+                at = row * self.width + key + lane
+                weights[at] = total(lane) * const(self.scores.scale, self.total)
+
+        def write(row: Expr, element: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
+            head, at = owner(row)
+            with lane_loop(lanes) as lane:
+                index = heads.at(place.batch, head, at, element + lane, heads.value_size)
+                self.result[index] = cast(total(lane) * factors[row], self.dtype)
+
+        multiply_rows(self.kernel, self.tile, count, query, keys, score)
+        with T.serial(0, count) as row:
+            line = _Line(weights, row * self.width, place.batch, *owner(row))
+            self._mask(line)
+            factors[row] = self._exponentiate(line)
+            self._keep(3, line, factors[row])
+        multiply_rows(
+            self.kernel,
+            self.tile,
+            count,
+            lambda row, k, lanes: weights[span(row * self.width + k, lanes)],
+            values,
+            write,
         )
-        multiply(row, 0, range(heads.total), lambda _: const(0, total), [product])
-        self._keep(stage, 0, row, batch, head, query)
-        if scores.softcap:
-            cap = const(scores.softcap, total)
-            self._update(row, lambda key: tanh(row[key] / cap) * cap)
-        self._keep(stage, 1, row, batch, head, query)
-        self._update(row, lambda key: self._masked(row[key], batch, head, query, key))
-        self._keep(stage, 2, row, batch, head, query)
 
-    def _update(self, row: Buffer, function: Callable[[Expr], Expr]) -> None:
-        def update(key: Expr, _: Expr) -> None:
-            row[key] = function(key)
+    def _mask(self, line: _Line) -> None:
+        """Soft cap and mask of a row of scores; elements that pad it become minus infinity."""
+        total, none = self.total, lowest_value(self.total)
+        self._keep(0, line)
+        if self.scores.softcap:
+            cap = const(self.scores.softcap, total)
+            self.row.each(lambda key, _: line.set(key, tanh(line[key] / cap) * cap))
+        self._keep(1, line)
+        if "mask" in self.reads or self._visible(line.batch, line.query, 0):
+            self.row.each(
+                lambda key, _: line.set(key, self._masked(line[key], line.batch, line.head, line.query, key))
+            )
+        self._keep(2, line)
+        with T.serial(self.heads.total, self.width) as key:
+            line.set(key, none)
 
-        self.row.each(update)
+    def _keep(self, number: int, line: _Line, factor: Expr | None = None) -> None:
+        """Store a row of stage `number`, if it is wanted."""
+        if self.stage is None or self.scores.stage != number:
+            return
+        stage = self.stage
 
-    def _keep(
-        self, stage: Buffer | None, number: int, row: Buffer, batch: Expr, head: Expr, query: Expr
-    ) -> None:
-        if stage is not None and self.scores.stage == number:
-            self._copy(stage, row, batch, head, query)
-
-    def _copy(self, stage: Buffer, row: Buffer, batch: Expr, head: Expr, query: Expr) -> None:
         def copy(key: Expr, _: Expr) -> None:
-            stage[batch, head, query, key] = cast(row[key], self.dtype)
+            value = line[key] if factor is None else line[key] * factor
+            stage[line.batch, line.head, line.query, key] = cast(value, self.dtype)
 
         self.row.each(copy)
 
@@ -261,19 +336,39 @@ class _Kernel:
             found.append(ahead <= masking.right)
         return found
 
-    def _softmax(self, row: Buffer) -> None:
-        """Softmax of a row in place; a row of minus infinities becomes zeros."""
-        total, number = self.total, local(1, self.total)
-        partial, sums = local(self.row.lanes, total), local(self.row.lanes, total)
-        highest = self.row.reduce(partial, lowest_value(total), tirx.max, lambda key: row[key])
+    def _exponentiate(self, line: _Line) -> Expr:
+        """e^(score - highest) in the place of the scores; returns 1 / their sum.
+
+        That is softmax but for the factor. In a row of minus infinities all elements and the factor are 0.
+        """
+        total, row = self.total, self.whole_row
+        number, partial = local(1, total), local(row.lanes, total)
+        highest = row.reduce(partial, lowest_value(total), tirx.max, lambda key: line[key])
         number[0] = select(highest > lowest_value(total), highest, const(0, total))
-        self.row.fill(sums, const(0, total))
+        sums = local(row.lanes, total)
+        row.fill(sums, const(0, total))
 
         def power(key: Expr, lane: Expr) -> None:
-            row[key] = exp(row[key] - number[0])
-            sums[lane] = sums[lane] + row[key]
+            line.set(key, exp_negative(line[key] - number[0]))
+            sums[lane] = sums[lane] + line[key]
 
-        self.row.each(power)
-        summed = self.row.finish(sums, lambda a, b: a + b)
-        number[0] = select(summed > const(0, total), const(1, total) / summed, const(0, total))
-        self._update(row, lambda key: row[key] * number[0])
+        row.each(power)
+        summed = row.finish(sums, lambda a, b: a + b)
+        return select(summed > const(0, total), const(1, total) / summed, const(0, total))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of scores in `buffer`, and whose it is."""
+
+    buffer: Buffer
+    start: Expr
+    batch: Expr
+    head: Expr
+    query: Expr
+
+    def __getitem__(self, key: Expr) -> Expr:
+        return self.buffer[self.start + key]
+
+    def set(self, key: Expr, value: Expr) -> None:
+        self.buffer[self.start + key] = value

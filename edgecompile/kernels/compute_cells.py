@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgecompile.kernels import math
-from edgecompile.kernels.compute_recurrent import Step
-from edgecompile.kernels.loops import Buffer, Row, Term, multiply
+from edgecompile.kernels.compute_recurrent import Step, Vector
+from edgecompile.kernels.loops import Buffer, Row, span
 from edgecompile.kernels.math import Expr, const, dtype_of, let, select
 
 Activation = Callable[[Expr], Expr]
@@ -23,18 +23,19 @@ class LstmCell:
     clip: float | None
     input_forget: bool
     gates: int = 4
+    parts: tuple[int, ...] = (4,)
 
     def emit(self, step: Step) -> None:
         """c = f c + i g, h = o act(c); with peepholes the gates see the cell state."""
         units, gates, cell = step.row.extent, step.gates, step.cell
-        multiply(gates, 0, range(4 * units), step.bias, [step.data, step.recurrence])
+        _add_state(step)
         peephole = step.peephole
         if peephole is None:
-            self._activate(gates, 0, 3 * units)
+            _activate(step, range(3 * units), self.gate, self.clip)
         else:
             for gate in (0, 2):
                 _add_product(step, gate, peephole)
-                self._activate(gates, gate * units, units)
+                _activate(step, range(gate * units, (gate + 1) * units), self.gate, self.clip)
 
         def update_cell(unit: Expr, _: Expr) -> None:
             keep = const(1, step.dtype) - gates[unit] if self.input_forget else gates[2 * units + unit]
@@ -44,15 +45,12 @@ class LstmCell:
         step.row.each(update_cell)
         if peephole is not None:
             _add_product(step, 1, peephole)
-            self._activate(gates, units, units)
+            _activate(step, range(units, 2 * units), self.gate, self.clip)
 
         def update_hidden(unit: Expr, _: Expr) -> None:
             step.hidden[unit] = gates[units + unit] * self.output(cell[unit])
 
         step.row.each(update_hidden)
-
-    def _activate(self, gates: Buffer, start: int, count: int) -> None:
-        _activate(gates, start, count, self.gate, self.clip)
 
 
 @dataclass(frozen=True)
@@ -63,33 +61,37 @@ class GruCell:
     candidate: Activation
     clip: float | None
     linear_before_reset: bool
-
-    @property
-    def gates(self) -> int:
-        return 4 if self.linear_before_reset else 3
+    gates: int = 3
+    parts: tuple[int, ...] = (2, 1)
 
     def emit(self, step: Step) -> None:
         """h = (1 - z) n + z h, where the reset gate scales the state before or after its product."""
         units, gates, hidden = step.row.extent, step.gates, step.hidden
-        multiply(gates, 0, range(2 * units), step.bias, [step.data, step.recurrence])
-        _activate(gates, 0, 2 * units, self.gate, self.clip)
-        last = range(2 * units, 3 * units)
+        _add_state(step)
+        _activate(step, range(2 * units), self.gate, self.clip)
         if self.linear_before_reset:
-            multiply(gates, 2 * units, last, step.bias, [step.data])
-            multiply(gates, 3 * units, last, lambda j: step.recurrent_bias(j - 2 * units), [step.recurrence])
+            self._multiply(step, step.state, step.recurrent_bias)
         else:
             step.row.each(lambda unit, _: _assign(gates, units + unit, gates[units + unit] * hidden[unit]))
-            scaled = Term(units, lambda k: gates[units + k], step.recurrence.matrix)
-            multiply(gates, 2 * units, last, step.bias, [step.data, scaled])
+            self._multiply(
+                step,
+                lambda k, lanes: gates[span(units + k, lanes)],
+                lambda unit: step.inputs(2 * units + unit),
+            )
 
         def update(unit: Expr, _: Expr) -> None:
             value = gates[2 * units + unit]
             if self.linear_before_reset:
-                value = value + gates[units + unit] * gates[3 * units + unit]
+                value = step.inputs(2 * units + unit) + gates[units + unit] * value
             new = self.candidate(_clipped(value, self.clip))
             hidden[unit] = (const(1, step.dtype) - gates[unit]) * new + gates[unit] * hidden[unit]
 
         step.row.each(update)
+
+    def _multiply(self, step: Step, vector: Vector, addend: Callable[[Expr], Expr]) -> None:
+        """The third gate: the candidate's weights times `vector`, plus `addend`."""
+        start = 2 * step.row.extent
+        step.multiply(1, vector, lambda unit, total: _assign(step.gates, start + unit, total + addend(unit)))
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,11 @@ class RnnCell:
     activation: Activation
     clip: float | None
     gates: int = 1
+    parts: tuple[int, ...] = (1,)
 
     def emit(self, step: Step) -> None:
         """h = act(x W + h R + bias)."""
-        multiply(step.gates, 0, range(step.row.extent), step.bias, [step.data, step.recurrence])
+        _add_state(step)
 
         def update(unit: Expr, _: Expr) -> None:
             step.hidden[unit] = self.activation(_clipped(step.gates[unit], self.clip))
@@ -110,13 +113,21 @@ class RnnCell:
         step.row.each(update)
 
 
-def _activate(gates: Buffer, start: int, count: int, function: Activation, clip: float | None) -> None:
-    """Apply `function` to `count` gates in place."""
+def _add_state(step: Step) -> None:
+    """The gates of the first part: what comes from the input and from the state."""
+    step.multiply(
+        0, step.state, lambda column, total: _assign(step.gates, column, step.inputs(column) + total)
+    )
 
-    def apply(unit: Expr, _: Expr) -> None:
-        gates[start + unit] = function(_clipped(gates[start + unit], clip))
 
-    Row(count, vector=True).each(apply)
+def _activate(step: Step, columns: range, function: Activation, clip: float | None) -> None:
+    """Apply `function` to neighbouring gates in place."""
+
+    def apply(column: Expr, _: Expr) -> None:
+        place = columns.start + column
+        step.gates[place] = function(_clipped(step.gates[place], clip))
+
+    Row(len(columns), vector=True, lanes=step.row.lanes).each(apply)
 
 
 def _add_product(step: Step, gate: int, peephole: Callable[[Expr], Expr]) -> None:

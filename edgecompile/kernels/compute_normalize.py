@@ -93,6 +93,7 @@ def standardize(
     boxes: Boxes,
     epsilon: float,
     finish: Finish,
+    lanes: int,
     centred: bool = True,
     wanted: Statistics = Statistics(),
 ) -> list[Tensor]:
@@ -102,7 +103,7 @@ def standardize(
     """
     shape, dtype = shape_of(data), element_type(data)
     total = accumulator(dtype)
-    row = Row(boxes.reduced[-1], boxes.vector)
+    row = Row(boxes.reduced[-1], boxes.vector, lanes)
     count = const(boxes.count, total)
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
@@ -129,11 +130,11 @@ def standardize(
     return nest("standardize", [data, *parameters], results, body)
 
 
-def lp_normalize(data: Tensor, boxes: Boxes, p: int) -> Tensor:
-    """x / (p-norm of its box), p being 1 or 2; 0 where the norm is 0."""
+def lp_normalize(data: Tensor, boxes: Boxes, p: int, lanes: int) -> Tensor:
+    """x / (p-norm of its box), p being 1 or 2; 0 where the norm is 0. `lanes` neighbours at a time."""
     shape, dtype = shape_of(data), element_type(data)
     total = accumulator(dtype)
-    row = Row(boxes.reduced[-1], boxes.vector)
+    row = Row(boxes.reduced[-1], boxes.vector, lanes)
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         norm = local(1, total)

@@ -1,87 +1,131 @@
-"""Softmax and its logarithm along one axis: row by row, without a temporary tensor."""
+"""Softmax and its logarithm along one axis: row by row, without a temporary tensor.
+
+Along the innermost axis, neighbours of a row are computed together; along another one, neighbouring rows.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tvm import tirx
+from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, accumulator, element_type, lowest_value, shape_of
-from edgecompile.kernels.loops import Buffer, Row, each, local, nest
-from edgecompile.kernels.math import Expr, cast, exp, log
-
-# Element `position` of the current row.
-At = Callable[[Expr], tuple[Expr, ...]]
+from edgecompile.kernels.loops import Buffer, Column, Row, flat_view, local, nest, powers_of_two
+from edgecompile.kernels.math import Expr, cast, const, exp_negative, log
 
 
-def softmax(data: Tensor, axis: int) -> Tensor:
-    """exp(x - max) / sum(exp(x - max)) along `axis`; each exponential is computed once."""
-    dtype, total = element_type(data), accumulator(element_type(data))
+@dataclass(frozen=True)
+class _Rows:
+    """One row, or `row.lanes` of them: elements, read as `total`, are at start + position * stride."""
 
-    def emit(row: Row, source: Buffer, result: Buffer, at: At) -> None:
-        highest = _row_maximum(row, source, at, total)
-        sums = local(row.lanes, total)
+    row: Row
+    source: Buffer
+    result: Buffer
+    start: Expr
+    stride: int
+    total: str
+
+    def at(self, position: Expr, lane: Expr) -> Expr:
+        """The place of an element; a position along a row in vectors has its lane already."""
+        across = lane if isinstance(self.row, Column) else 0
+        return self.start + position * self.stride + across
+
+    def read(self, position: Expr, lane: Expr) -> Expr:
+        return cast(self.source[self.at(position, lane)], self.total)
+
+    def write(self, position: Expr, lane: Expr, value: Expr) -> None:
+        self.result[self.at(position, lane)] = cast(value, str(self.result.dtype))
+
+    def reduce(
+        self, start: Expr, combine: Callable[[Expr, Expr], Expr], element: Callable[[Expr, Expr], Expr]
+    ) -> Buffer:
+        """element(position, lane) combined over each row; read the results by `row.pick`."""
+        partial = local(self.row.lanes, self.total)
+        self.row.fill(partial, start)
+
+        def step(position: Expr, lane: Expr) -> None:
+            partial[lane] = combine(partial[lane], element(position, lane))
+
+        self.row.each(step)
+        self.row.finish(partial, combine)
+        return partial
+
+
+def softmax(data: Tensor, axis: int, lanes: int) -> Tensor:
+    """exp(x - max) / sum(exp(x - max)) along `axis`, `lanes` at a time; each exponential is computed once."""
+
+    def emit(rows: _Rows) -> None:
+        row, total = rows.row, rows.total
+        highest = rows.reduce(lowest_value(total), tirx.max, rows.read)
         # Half precision is too coarse for the powers in between.
-        own = total != dtype
-        powers = local(row.extent, total) if own else result
-        at_power: At = _alone if own else at
-        row.fill(sums, tirx.const(0, total))
+        own = local(row.extent * row.lanes, total) if total != str(rows.result.dtype) else None
 
-        def power(position: Expr, lane: Expr) -> None:
-            powers[at_power(position)] = exp(cast(source[at(position)], total) - highest)
-            sums[lane] = sums[lane] + powers[at_power(position)]
+        def place(position: Expr, lane: Expr) -> tuple[Buffer, Expr]:
+            if own is None:
+                return rows.result, rows.at(position, lane)
+            return own, position * row.lanes + lane if isinstance(row, Column) else position
 
-        row.each(power)
-        scale = local(1, total)
-        scale[0] = tirx.const(1, total) / row.finish(sums, lambda a, b: a + b)
+        def power(position: Expr, lane: Expr) -> Expr:
+            buffer, at = place(position, lane)
+            buffer[at] = exp_negative(rows.read(position, lane) - row.pick(highest, lane))
+            return buffer[at]
 
-        def normalize(position: Expr, _: Expr) -> None:
-            result[at(position)] = cast(powers[at_power(position)] * scale[0], dtype)
+        scale = rows.reduce(const(0, total), lambda a, b: a + b, power)
+        row.each_result(lambda lane: _assign(scale, lane, const(1, total) / scale[lane]))
+
+        def normalize(position: Expr, lane: Expr) -> None:
+            buffer, at = place(position, lane)
+            rows.write(position, lane, buffer[at] * row.pick(scale, lane))
 
         row.each(normalize)
 
-    return _each_row("softmax", data, axis, emit)
+    return _each_row("softmax", data, axis, lanes, emit)
 
 
-def log_softmax(data: Tensor, axis: int) -> Tensor:
-    """x - max - log(sum(exp(x - max))) along `axis`."""
-    dtype, total = element_type(data), accumulator(element_type(data))
+def log_softmax(data: Tensor, axis: int, lanes: int) -> Tensor:
+    """x - max - log(sum(exp(x - max))) along `axis`, `lanes` at a time."""
 
-    def emit(row: Row, source: Buffer, result: Buffer, at: At) -> None:
-        highest = _row_maximum(row, source, at, total)
-        sums = local(row.lanes, total)
+    def emit(rows: _Rows) -> None:
+        row, total = rows.row, rows.total
+        highest = rows.reduce(lowest_value(total), tirx.max, rows.read)
 
-        def power(position: Expr) -> Expr:
-            return exp(cast(source[at(position)], total) - highest)
+        def power(position: Expr, lane: Expr) -> Expr:
+            return exp_negative(rows.read(position, lane) - row.pick(highest, lane))
 
-        summed = row.reduce(sums, tirx.const(0, total), lambda a, b: a + b, power)
-        offset = local(1, total)
-        offset[0] = highest + log(summed)
+        offset = rows.reduce(const(0, total), lambda a, b: a + b, power)
+        row.each_result(lambda lane: _assign(offset, lane, highest[lane] + log(offset[lane])))
+        row.each(lambda p, lane: rows.write(p, lane, rows.read(p, lane) - row.pick(offset, lane)))
 
-        def shift(position: Expr, _: Expr) -> None:
-            result[at(position)] = cast(cast(source[at(position)], total) - offset[0], dtype)
-
-        row.each(shift)
-
-    return _each_row("log_softmax", data, axis, emit)
+    return _each_row("log_softmax", data, axis, lanes, emit)
 
 
-def _alone(position: Expr) -> tuple[Expr, ...]:
-    return (position,)
+def _assign(buffer: Buffer, at: Expr, value: Expr) -> None:
+    buffer[at] = value
 
 
-def _row_maximum(row: Row, source: Buffer, at: At, total: str) -> Expr:
-    partial = local(row.lanes, total)
-    return row.reduce(partial, lowest_value(total), tirx.max, lambda i: cast(source[at(i)], total))
-
-
-def _each_row(name: str, data: Tensor, axis: int, emit: Callable[[Row, Buffer, Buffer, At], None]) -> Tensor:
-    """A tensor like `data`, computed row by row along `axis` by the statements of `emit`."""
+def _each_row(name: str, data: Tensor, axis: int, lanes: int, emit: Callable[[_Rows], None]) -> Tensor:
+    """A tensor like `data`, computed by the statements of `emit` for all rows along `axis`."""
     shape = shape_of(data)
-    row = Row(shape[axis], axis == len(shape) - 1)
+    outer, extent, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        with each(shape[:axis] + shape[axis + 1 :]) as index:
-            emit(row, reads[0], writes[0], lambda position: (*index[:axis], position, *index[axis:]))
+        source, result = flat_view(reads[0]), flat_view(writes[0])
+        total = accumulator(element_type(data))
+        with T.parallel(0, outer) as line:
+            start = line * extent * inner
+            if inner == 1:
+                emit(_Rows(Row(extent, True, lanes), source, result, start, 1, total))
+                return
+            whole = inner // lanes
+            if whole:
+                with T.serial(0, whole) as step:
+                    emit(_Rows(Column(extent, lanes), source, result, start + step * lanes, inner, total))
+            done = whole * lanes
+            for width in powers_of_two(inner - done, lanes):
+                emit(_Rows(Column(extent, width), source, result, start + done, inner, total))
+                done += width
 
     return nest(name, [data], [(shape, element_type(data))], body)[0]

@@ -84,8 +84,8 @@ def local(extent: int, dtype: str) -> Buffer:
 
 def flat_view(buffer: Any) -> Buffer:
     """The elements of a dense buffer under one index."""
-    elements = math.prod(int(extent) for extent in buffer.ty.shape)
-    return T.buffer_proxy(T.decl_buffer((elements,), str(buffer.ty.dtype), data=buffer.data))
+    elements = math.prod(int(extent) for extent in buffer.shape)
+    return T.buffer_proxy(T.decl_buffer((elements,), str(buffer.dtype), data=buffer.data))
 
 
 def copy_run(target: Buffer, to: Expr, source: Buffer, start: Expr, count: int) -> None:
@@ -213,6 +213,14 @@ class Row:
         with T.vectorized(0, self.lanes) as lane:
             partial[lane] = value
 
+    def pick(self, result: Buffer, lane: Expr) -> Expr:
+        """The row's own one of the results that `finish` left."""
+        return result[0]
+
+    def each_result(self, body: Callable[[Expr], None]) -> None:
+        """Emit `body(lane)` where there are results after `finish`."""
+        body(0)
+
     def finish(self, partial: Buffer, combine: Callable[[Expr, Expr], Expr]) -> Expr:
         """Combine the partial results of all lanes into one, half of them at a time."""
         width = self.lanes // 2
@@ -220,4 +228,28 @@ class Row:
             with lane_loop(width) as lane:
                 partial[lane] = combine(partial[lane], partial[lane + width])
             width //= 2
+        return partial[0]
+
+
+class Column(Row):
+    """`lanes` neighbouring rows that run across memory; each lane is a row of its own."""
+
+    def __init__(self, extent: int, lanes: int) -> None:
+        super().__init__(extent, vector=False)
+        self.lanes = lanes
+
+    def each(self, body: Callable[[Expr, Expr], None]) -> None:
+        """Emit `body(position, lane)` for all positions and rows."""
+        with T.serial(0, self.extent) as position, lane_loop(self.lanes) as lane:
+            body(position, lane)
+
+    def pick(self, result: Buffer, lane: Expr) -> Expr:
+        return result[lane]
+
+    def each_result(self, body: Callable[[Expr], None]) -> None:
+        with lane_loop(self.lanes) as lane:
+            body(lane)
+
+    def finish(self, partial: Buffer, combine: Callable[[Expr, Expr], Expr]) -> Expr:
+        """Nothing is left to combine; returns the first row's result."""
         return partial[0]

@@ -108,9 +108,7 @@ def _region_after(
     return None
 
 
-def _may_absorb(
-    kind: Kind, members: Sequence[ir.Node], region: Sequence[ir.Node], kind_of: KindOf
-) -> bool:
+def _may_absorb(kind: Kind, members: Sequence[ir.Node], region: Sequence[ir.Node], kind_of: KindOf) -> bool:
     result = _live_result(members)
     assert result is not None
     last = region[-1]

@@ -1,19 +1,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tvm import te
 
+from edgecompile.core.target import Isa, find_target
 from edgecompile.kernels.compute_cells import ACTIVATIONS, GruCell, LstmCell, RnnCell, activation
-from edgecompile.kernels.compute_recurrent import Cell, Operands, Sequences, recurrent
+from edgecompile.kernels.compute_recurrent import Cell, Operands, Products, Sequences, recurrent
 from edgecompile.kernels.math import Expr
+from edgecompile.lower.codegen import resolve_native
 from tests.support.kernels import compute
 from tests.support.operators import Array, assert_close, normal
 
 STEPS, BATCH, FEATURES, HIDDEN = 4, 2, 3, 9
 SIGMOID, TANH = activation("Sigmoid", 0, 0), activation("Tanh", 0, 0)
+
+
+HOST = resolve_native(find_target("host").isa)
+SCALAR = replace(HOST, vector_bits=0, l1_bytes=0)
+
+
+def chosen(sequences: Sequences, cell: Cell, isa: Isa = HOST) -> Products:
+    return Products.choose(sequences, cell, isa, "float32")
+
+
+def packed(products: Products, weights: Array, recurrence: Array) -> tuple[Array, Array]:
+    """Weights given as [D, K, columns]."""
+    return products.pack(weights.swapaxes(1, 2), recurrence.swapaxes(1, 2))
 
 
 def sigmoid(x: Array) -> Array:
@@ -37,10 +53,16 @@ def slow_rnn(gates: Array, hidden: Array, cell: Array) -> tuple[Array, Array]:
         (RnnCell(TANH, None), 1, slow_rnn),
     ],
 )
+@pytest.mark.parametrize("isa", [HOST, SCALAR], ids=["vectors", "scalar"])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_states_follow_the_equations(
-    cell: Cell, gates: int, slow: Callable[..., tuple[Array, Array]], batch_first: bool, reverse: bool
+    cell: Cell,
+    gates: int,
+    slow: Callable[..., tuple[Array, Array]],
+    batch_first: bool,
+    reverse: bool,
+    isa: Isa,
 ) -> None:
     data, lengths = normal(STEPS, BATCH, FEATURES), np.array([4, 2], "int32")
     weights, recurrence = (
@@ -61,12 +83,13 @@ def test_states_follow_the_equations(
     if batch_first:
         data, y, last = data.transpose(1, 0, 2), y.transpose(2, 0, 1, 3), last.transpose(1, 0, 2)
     sequences = Sequences(STEPS, BATCH, FEATURES, HIDDEN, (reverse,), batch_first)
+    products = chosen(sequences, cell, isa)
 
     def definition(x: te.Tensor, w: te.Tensor, r: te.Tensor, b: te.Tensor, n: te.Tensor) -> list[te.Tensor]:
         operands = Operands(x, w, r, bias=b, lengths=n)
-        return recurrent(operands, sequences, [cell], (True, True, False))
+        return recurrent(operands, sequences, [cell], products, (True, True, False))
 
-    results = compute(definition, data, weights, recurrence, bias, lengths)
+    results = compute(definition, data, *packed(products, weights, recurrence), bias, lengths)
     assert_close(results[0], y)
     assert_close(results[1], last)
 
@@ -77,10 +100,13 @@ def test_lengths_are_kept_within_the_sequence() -> None:
     weights, recurrence = normal(1, FEATURES, HIDDEN, seed=1), normal(1, HIDDEN, HIDDEN, seed=2)
     sequences = Sequences(STEPS, 2, FEATURES, HIDDEN, (False,), False)
 
-    def definition(x: te.Tensor, w: te.Tensor, r: te.Tensor, n: te.Tensor) -> list[te.Tensor]:
-        return recurrent(Operands(x, w, r, lengths=n), sequences, [RnnCell(TANH, None)], (True, False, False))
+    cell = RnnCell(TANH, None)
+    products = chosen(sequences, cell)
 
-    (y,) = compute(definition, data, weights, recurrence, lengths)
+    def definition(x: te.Tensor, w: te.Tensor, r: te.Tensor, n: te.Tensor) -> list[te.Tensor]:
+        return recurrent(Operands(x, w, r, lengths=n), sequences, [cell], products, (True, False, False))
+
+    (y,) = compute(definition, data, *packed(products, weights, recurrence), lengths)
     np.testing.assert_array_equal(y[:, 0, 0], 0)
     assert (np.abs(y[:, 0, 1]).sum(axis=1) > 0).all()
 
@@ -98,16 +124,43 @@ def test_gru_resets_before_or_after_the_product(after: bool) -> None:
         last = recurrence[0][:, 2 * HIDDEN :]
         inner = r * (hidden @ last + late[0]) if after else (r * hidden) @ last
         hidden = (1 - z) * np.tanh(from_data[2] + inner) + z * hidden
-    sequences = Sequences(STEPS, 1, FEATURES, HIDDEN, (False,), False)
+    sequences, cell = (
+        Sequences(STEPS, 1, FEATURES, HIDDEN, (False,), False),
+        GruCell(SIGMOID, TANH, None, after),
+    )
+    products = chosen(sequences, cell)
 
     def definition(x: te.Tensor, w: te.Tensor, r: te.Tensor, b: te.Tensor) -> list[te.Tensor]:
         operands = Operands(x, w, r, recurrent_bias=b if after else None)
-        return recurrent(operands, sequences, [GruCell(SIGMOID, TANH, None, after)], (False, True, False))
+        return recurrent(operands, sequences, [cell], products, (False, True, False))
 
     (result,) = compute(
-        lambda *t: definition(*t) if after else [*definition(*t)], data, weights, recurrence, late
+        lambda *t: definition(*t) if after else [*definition(*t)],
+        data,
+        *packed(products, weights, recurrence),
+        late,
     )
     assert_close(result[0, 0], hidden.astype("float32"))
+
+
+def test_steps_beyond_the_last_block_are_not_taken() -> None:
+    """A number of steps that no block divides, and the same one sequence by small blocks and at once."""
+    sequences, cell = Sequences(13, 1, FEATURES, HIDDEN, (True,), False), RnnCell(TANH, None)
+    data, weights, recurrence = (
+        normal(13, 1, FEATURES),
+        normal(1, FEATURES, HIDDEN),
+        normal(1, HIDDEN, HIDDEN),
+    )
+
+    def result(products: Products) -> Array:
+        def definition(x: te.Tensor, w: te.Tensor, r: te.Tensor) -> list[te.Tensor]:
+            return recurrent(Operands(x, w, r), sequences, [cell], products, (True, False, False))
+
+        return compute(definition, data, *packed(products, weights, recurrence))[0]
+
+    products = chosen(sequences, cell)
+    assert products.block == 13
+    assert_close(result(replace(products, block=5)), result(products))
 
 
 SLOW: dict[str, Callable[[Array], Array]] = {

@@ -14,25 +14,26 @@ def reference(x: Array, axis: int) -> Array:
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("lanes", [1, 8])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-def test_any_axis_and_type(axis: int, dtype: str) -> None:
+def test_any_axis_and_type(axis: int, lanes: int, dtype: str) -> None:
     data = normal(3, 4, 21, dtype=dtype)
     rtol = 2e-3 if dtype == "float16" else 1e-6
-    (result,) = compute(lambda x: softmax(x, axis), data)
+    (result,) = compute(lambda x: softmax(x, axis, lanes), data)
     assert_close(result, reference(data, axis).astype(dtype), rtol)
-    (result,) = compute(lambda x: log_softmax(x, axis), data)
+    (result,) = compute(lambda x: log_softmax(x, axis, lanes), data)
     assert_close(result, np.log(reference(data, axis)).astype(dtype), rtol)
 
 
 def test_large_numbers_do_not_overflow() -> None:
     data = np.array([[1e4, 1e4 + 1, -3e38], [-1e4, -1e4, -1e4]], "float32")
-    (result,) = compute(lambda x: softmax(x, 1), data)
+    (result,) = compute(lambda x: softmax(x, 1, 4), data)
     assert_close(result, reference(data, 1).astype("float32"), 1e-6)
-    (result,) = compute(lambda x: log_softmax(x, 1), data)
+    (result,) = compute(lambda x: log_softmax(x, 1, 4), data)
     assert np.isfinite(result).all()
 
 
 def test_minus_infinity_gets_no_probability() -> None:
     data = np.array([[0, -np.inf, 0, -np.inf]], "float32")
-    (result,) = compute(lambda x: softmax(x, 1), data)
+    (result,) = compute(lambda x: softmax(x, 1, 4), data)
     np.testing.assert_array_equal(result, [[0.5, 0, 0.5, 0]])

@@ -34,6 +34,7 @@ def _samples(low: float, high: float) -> Array:
     ("function", "reference", "low", "high", "bound"),
     [
         (math.exp, np.exp, -87.0, 88.7, 2e-7),
+        (math.exp_negative, np.exp, -87.3, 0.0, 2e-7),
         (math.log, np.log, 1e-30, 100.0, 3e-7),
         (math.log1p_unit, np.log1p, 0.0, 1.0, 3e-7),
         (math.tanh, np.tanh, -20.0, 20.0, 5e-7),

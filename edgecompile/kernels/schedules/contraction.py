@@ -1,13 +1,15 @@
 """Products of two matrices that are both computed at run time, by the micro-kernel.
 
-for each pair of matrices, for a tile of columns:      (a loop that threads share)
-    pack that part of the right matrix, unless it is read where it is
-    for a tile of rows:
-        the micro-kernel, the epilogue, and the store
+for each pair of matrices, for a block of rows:        (the loop that threads share)
+    for a tile of columns:
+        pack that part of the right matrix, unless it is read where it is
+        for a tile of rows:
+            the micro-kernel, the epilogue, and the store
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -23,7 +25,7 @@ from edgecompile.core.target import Isa
 from edgecompile.kernels.compute import unflatten
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.intrinsics.multiply_add import MultiplyAdd
-from edgecompile.kernels.loops import lane_loop, local, span
+from edgecompile.kernels.loops import choose, lane_loop, local, span
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.products import Matrix, Panels, multiply_rows, product_kernel
@@ -35,6 +37,7 @@ _FLOATS = ("float32", "float64")
 # A right matrix larger than the first cache is packed when at least so many tiles of rows read it.
 _PACKED_FROM = 4
 _BYTES = 4
+_TASKS_PER_THREAD = 8
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,16 @@ class _Emitter:
         in_place = task.right.runs_along(self.column) and self.n % self.kernel.lanes == 0
         again = self.m >= _PACKED_FROM * self.rows and task.depth * self.n * _BYTES > machine.l1_bytes
         self.packs = not in_place or again
+        self.block = self._rows_of_a_task(machine.threads)
+
+    def _rows_of_a_task(self, threads: int) -> int:
+        """Rows that one thread computes at a time: all on one thread, else enough for equal shares."""
+        if threads == 1:
+            return self.m
+        tasks = -(-_TASKS_PER_THREAD * threads // math.prod(self.batch))
+        tiles = -(-self.m // (tasks * self.rows))
+        least = _PACKED_FROM if self.packs else 1
+        return min(self.m, max(tiles, least) * self.rows)
 
     def _kernel(self, isa: Isa) -> MicroKernel:
         kernel = product_kernel(isa, self.task.dtype)
@@ -143,34 +156,42 @@ class _Emitter:
         return kernel
 
     def emit(self) -> None:
-        """All products."""
-        matrices = 1
-        for extent in self.batch:
-            matrices *= extent
-        with T.parallel(0, matrices) if matrices > 1 else nullcontext(0) as matrix:
+        """All products, in blocks of rows."""
+        blocks, matrices = -(-self.m // self.block), math.prod(self.batch)
+        whole, left = divmod(self.m, self.block)
+        with T.parallel(0, matrices * blocks) if matrices * blocks > 1 else nullcontext(0) as task:
+            matrix, block = tirx.indexdiv(task, blocks), tirx.indexmod(task, blocks)
             batch = unflatten(matrix, self.batch) if self.batch else []
-            whole, left = divmod(self.n, self.tile)
-            if whole:
-                shared = matrices == 1 and left == 0
-                with (T.parallel if shared else T.serial)(0, whole) as step:
-                    self._columns(batch, step * self.tile, self.tile)
-            if left:
-                self._columns(batch, whole * self.tile, left)
+            first = block * self.block
+            choose(
+                [block < whole] if left else [],
+                lambda: self._rows(batch, first, self.block),
+                lambda: self._rows(batch, first, left),
+            )
 
-    def _columns(self, batch: Sequence[Expr], first: Expr, count: int) -> None:
-        """All rows of `count` columns from `first` on."""
+    def _rows(self, batch: Sequence[Expr], first: Expr, count: int) -> None:
+        """All columns of `count` rows from `first` on."""
+        whole, left = divmod(self.n, self.tile)
+        if whole:
+            with T.serial(0, whole) as step:
+                self._columns(batch, first, count, step * self.tile, self.tile)
+        if left:
+            self._columns(batch, first, count, whole * self.tile, left)
+
+    def _columns(self, batch: Sequence[Expr], first_row: Expr, rows: int, first: Expr, count: int) -> None:
+        """`rows` rows of `count` columns from `first_row` and `first` on."""
         left = self.task.left
 
         def data(row: Expr, k: Expr, lanes: int) -> Expr:
-            return left.vector([*batch, row, 0, k], lanes)
+            return left.vector([*batch, first_row + row, 0, k], lanes)
 
         def store(row: Expr, column: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
             with lane_loop(lanes) as lane:
-                index = (*batch, row, first + column + lane)
+                index = (*batch, first_row + row, first + column + lane)
                 self.result[index] = self.epilogue(index, total(lane))
 
         matrix = self._packed(batch, first, count) if self.packs else self._in_place(batch, first, count)
-        multiply_rows(self.kernel, self.rows, self.m, data, matrix, store)
+        multiply_rows(self.kernel, self.rows, rows, data, matrix, store)
 
     def _in_place(self, batch: Sequence[Expr], first: Expr, count: int) -> Matrix:
         right = self.task.right

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,6 +68,13 @@ def test_transposed_operands(rows: int, depth: int, columns: int, trans_a: bool,
         lambda x, y: gemm(x, y, trans_a, trans_b, (rows, columns), "float32"), left, right, isa=HOST
     )
     assert_close(result, a @ b)
+
+
+@pytest.mark.parametrize("shapes", [((37, 16), (16, 32)), ((2, 50, 40), (2, 40, 33))])
+def test_threads_share_blocks_of_rows(shapes: tuple[tuple[int, ...], ...]) -> None:
+    a, b = normal(*shapes[0]), normal(*shapes[1], seed=1)
+    want, isa = np.matmul(a, b), replace(HOST, threads=3)
+    assert_close(compute(lambda x, y: matmul(x, y, want.shape, "float32"), a, b, isa=isa)[0], want)
 
 
 def test_half_precision_is_summed_in_single() -> None:
