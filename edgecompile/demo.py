@@ -1,4 +1,4 @@
-"""The whole path on one page: train a small network, compile it for three targets, execute all three.
+"""The whole path on one page: train a small network, quantize it, compile both for three targets, execute all.
 
 The data are scikit-learn's handwritten digits, which ship with that package: 1797 pictures of 8 x 8 pixels.
 """
@@ -22,12 +22,16 @@ from edgecompile.execute import CompiledNetwork
 from edgecompile.frontend.load import import_through
 from edgecompile.frontend.options import ImportOptions
 from edgecompile.passes.fold_constants import FoldConstants
+from edgecompile.quantize import QuantizeOptions, quantize_source
 from edgecompile.verify import verify_artifact
 
 if TYPE_CHECKING:
     import torch
 
 TARGETS = ("host", "cortex-a72", "cortex-m4")
+TYPES = ("float32", "int8")
+# Training pictures from which the ranges of activations are taken.
+CALIBRATION_PICTURES = 128
 SEED = 2026
 EPOCHS = 12
 
@@ -37,14 +41,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One target: `skipped` says why it was not executed, else the measured figures.
+    """One network on one target: `skipped` says why it was not executed, else the measured figures.
 
-    `accuracy` is the share of test pictures read correctly by the compiled network; `max_error` is against
-    onnxruntime, relative to the output's range; `host_us` is the median time of one inference, where the
-    target is this machine.
+    `accuracy` is the share of test pictures read correctly by the compiled network; `max_error` is against the
+    reference (onnxruntime, for int8 the integer interpreter), relative to the output's range; `host_us` is the
+    median time of one inference, where the target is this machine.
     """
 
     target: str
+    dtype: str
     skipped: str = ""
     accuracy: float | None = None
     max_error: float | None = None
@@ -72,24 +77,38 @@ def _rows(folder: Path, progress: Progress) -> Iterator[DemoRow]:
     pipeline = Pipeline((FoldConstants(),))
     model, _ = import_through(f"{__name__}:trained_network", ImportOptions(), pipeline)
     network.write_bytes(model.to_bytes())
+    progress("quantizing it to int8")
+    quantized = _quantize(network, folder)
     _, pictures, _, digits = _data()
-    for target in TARGETS:
-        progress(f"compiling for {target} and executing {len(digits)} pictures")
-        yield _measure(target, network, folder, pictures, digits)
+    for dtype, path in zip(TYPES, (network, quantized), strict=True):
+        for target in TARGETS:
+            progress(f"compiling {dtype} for {target} and executing {len(digits)} pictures")
+            yield _measure(target, dtype, path, folder, pictures, digits)
 
 
-def _measure(target: str, network: Path, folder: Path, pictures: Array, digits: Array) -> DemoRow:
+def _quantize(network: Path, folder: Path) -> Path:
+    """The network in int8, calibrated on pictures that it was trained on."""
+    pictures, quantized = folder / "pictures.npz", folder / "digits-int8.onnx"
+    np.savez(pictures, x=_data()[0][:CALIBRATION_PICTURES, None])
+    result = quantize_source(str(network), QuantizeOptions(str(pictures)))
+    quantized.write_bytes(result.model.to_bytes())
+    return quantized
+
+
+def _measure(target: str, dtype: str, network: Path, folder: Path, pictures: Array, digits: Array) -> DemoRow:
     try:
-        options = CompileOptions(target=find_target(target))
-        artifact = compile_model(str(network), options, folder / f"digits-{target}.edge").artifact
+        options = CompileOptions(target=find_target(target), name="digits")
+        output = folder / f"digits-{dtype}-{target}.edge"
+        artifact = compile_model(str(network), options, output).artifact
         verified = verify_artifact(artifact).verification
         scores = CompiledNetwork(artifact)(pictures)
         cost = bench_artifact(artifact)
     except MissingToolError as error:
-        return DemoRow(target, skipped=_reason(error))
+        return DemoRow(target, dtype, skipped=_reason(error))
     assert isinstance(scores, np.ndarray)
     return DemoRow(
         target,
+        dtype,
         accuracy=float(np.mean(scores.argmax(1) == digits)),
         max_error=verified.max_error,
         flash_bytes=artifact.manifest.memory.flash,

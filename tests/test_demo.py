@@ -16,9 +16,9 @@ from edgecompile.demo import DemoRow, run_demo
 from edgecompile.errors import MissingToolError
 
 ROWS = (
-    DemoRow("host", "", 0.975, 2.5e-7, 46210, 8448, None, 12.34),
-    DemoRow("cortex-a72", "qemu-aarch64 not found (apt install qemu-user)"),
-    DemoRow("cortex-m4", "", 0.975, 2.0e-7, 45000, 8448, 1234567, None),
+    DemoRow("host", "float32", "", 0.975, 2.5e-7, 46210, 8448, None, 12.34),
+    DemoRow("cortex-a72", "int8", "qemu-aarch64 not found (apt install qemu-user)"),
+    DemoRow("cortex-m4", "int8", "", 0.975, 2.0e-7, 45000, 8448, 1234567, None),
 )
 
 
@@ -37,10 +37,10 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     monkeypatch.setattr(demo, "run_demo", lambda folder, progress: ROWS)
     assert main(["demo"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "TARGET     ACCURACY  MAX ERROR  FLASH BYTES  ARENA BYTES  INSTRUCTIONS  µs ON HOST",
-        "host          97.5%    2.5e-07       46,210        8,448             -        12.3",
-        "cortex-m4     97.5%    2.0e-07       45,000        8,448     1,234,567           -",
-        "cortex-a72  skipped: qemu-aarch64 not found (apt install qemu-user)",
+        "TARGET     TYPE     ACCURACY  MAX ERROR  FLASH BYTES  ARENA BYTES  INSTRUCTIONS  µs ON HOST",
+        "host       float32     97.5%    2.5e-07       46,210        8,448             -        12.3",
+        "cortex-m4  int8        97.5%    2.0e-07       45,000        8,448     1,234,567           -",
+        "cortex-a72  int8     skipped: qemu-aarch64 not found (apt install qemu-user)",
     ]
 
 
@@ -62,10 +62,15 @@ def test_the_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     hidden = "qemu-aarch64"
     monkeypatch.setattr(shutil, "which", lambda name, *rest: None if name == hidden else which(name, *rest))
     tasks: list[str] = []
-    host, a72, m4 = run_demo(tmp_path, tasks.append)
-    assert len(tasks) == 4
-    assert a72 == DemoRow("cortex-a72", "qemu-aarch64 not found (apt install qemu-user)")
-    for row in (host, m4):
+    host, a72, m4, *integer = run_demo(tmp_path, tasks.append)
+    assert len(tasks) == 8
+    assert a72 == DemoRow("cortex-a72", "float32", "qemu-aarch64 not found (apt install qemu-user)")
+    assert [(row.target, row.dtype) for row in integer] == [
+        ("host", "int8"),
+        ("cortex-a72", "int8"),
+        ("cortex-m4", "int8"),
+    ]
+    for row in (host, m4, integer[0], integer[2]):
         if row.skipped:
             pytest.skip(row.skipped)
         assert row.accuracy is not None
@@ -75,10 +80,11 @@ def test_the_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert row.arena_bytes
         assert row.flash_bytes
     assert host.accuracy == m4.accuracy
+    assert integer[0].max_error == integer[2].max_error == 0.0
     assert host.host_us is not None
     assert m4.instructions is not None
-    assert (tmp_path / "digits-cortex-m4.edge" / "include" / "digits.h").is_file()
-    build_readme_example(tmp_path / "digits-host.edge", tmp_path)
+    assert (tmp_path / "digits-float32-cortex-m4.edge" / "include" / "digits.h").is_file()
+    build_readme_example(tmp_path / "digits-float32-host.edge", tmp_path)
 
 
 def build_readme_example(artifact: Path, folder: Path) -> None:

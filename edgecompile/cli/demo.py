@@ -1,4 +1,4 @@
-"""`edgecompile demo`: train, compile for three targets, execute all three, one table."""
+"""`edgecompile demo`: train, quantize, compile for three targets, execute everything, one table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from edgecompile.cli import ui
 if TYPE_CHECKING:
     from edgecompile.demo import DemoRow
 
-_HEADERS = ("TARGET", "ACCURACY", "MAX ERROR", "FLASH BYTES", "ARENA BYTES", "INSTRUCTIONS", "µs ON HOST")
+_HEADERS = (
+    "TARGET",
+    "TYPE",
+    "ACCURACY",
+    "MAX ERROR",
+    "FLASH BYTES",
+    "ARENA BYTES",
+    "INSTRUCTIONS",
+    "µs ON HOST",
+)
 
 
 @click.command("demo")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the artifacts in this folder.")
 @ui.json_option
 def command(output: Path | None, as_json: bool) -> None:
-    """Train a small network on handwritten digits, compile it for three targets and execute all three.
+    """Train a small network on handwritten digits, quantize it, compile both for three targets, execute all.
 
     Where an emulator is missing, the row says which one and how to install it.
     """
@@ -33,7 +42,7 @@ def command(output: Path | None, as_json: bool) -> None:
 def _describe(rows: tuple[DemoRow, ...]) -> str:
     executed = [row for row in rows if not row.skipped]
     lines = [ui.table(_HEADERS, map(_cells, executed))] if executed else []
-    lines += [f"{row.target:<10}  skipped: {row.skipped}" for row in rows if row.skipped]
+    lines += [f"{row.target:<10}  {row.dtype:<7}  skipped: {row.skipped}" for row in rows if row.skipped]
     return "\n".join(lines)
 
 
@@ -46,4 +55,8 @@ def _cells(row: DemoRow) -> tuple[str, ...]:
         (row.instructions, ","),
         (row.host_us, ",.1f"),
     )
-    return (row.target, *("-" if value is None else format(value, style) for value, style in figures))
+    return (
+        row.target,
+        row.dtype,
+        *("-" if value is None else format(value, style) for value, style in figures),
+    )
