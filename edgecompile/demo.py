@@ -1,4 +1,4 @@
-"""The whole path on one page: train a small network, quantize it, compile both for three targets, execute all.
+"""The whole path on one page: train a network, quantize it, compile both for three targets, execute all.
 
 The data are scikit-learn's handwritten digits, which ship with that package: 1797 pictures of 8 x 8 pixels.
 """
@@ -43,9 +43,9 @@ Progress = Callable[[str], None]
 class DemoRow:
     """One network on one target: `skipped` says why it was not executed, else the measured figures.
 
-    `accuracy` is the share of test pictures read correctly by the compiled network; `max_error` is against the
-    reference (onnxruntime, for int8 the integer interpreter), relative to the output's range; `host_us` is the
-    median time of one inference, where the target is this machine.
+    `accuracy` is the share of test pictures read correctly by the compiled network; `max_error` is against
+    the reference (onnxruntime, for int8 the integer interpreter), relative to the output's range; `host_us` is
+    the median time of one inference, where the target is this machine.
     """
 
     target: str
