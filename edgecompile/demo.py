@@ -44,8 +44,8 @@ class DemoRow:
     """One network on one target: `skipped` says why it was not executed, else the measured figures.
 
     `accuracy` is the share of test pictures read correctly by the compiled network; `max_error` is against
-    the reference (onnxruntime, for int8 the integer interpreter), relative to the output's range; `host_us` is
-    the median time of one inference, where the target is this machine.
+    the reference (onnxruntime, for int8 the integer interpreter), relative to the output's range; `host_us`
+    is the median time of one inference, where the target is this machine.
     """
 
     target: str
