@@ -22,13 +22,14 @@ Array = np.ndarray[Any, Any]
 class LoadedNetwork:
     """The entry point of `artifact`, with inputs, outputs and arena in place before the first call.
 
-    `inputs` are dense arrays as the manifest describes; the library is built in `folder` from the artifact's
-    own static library (or its C sources). `call` is one inference and nothing else, and uses memory that
-    lives as long as this object; `outputs` are the arrays it writes. Raises InternalError or MissingToolError
-    as a toolchain does, and InternalError (EC1301) when the first call fails.
+    With several `threads`, for which the artifact must have been compiled, it runs on the pool that comes
+    with it. `inputs` are dense arrays as the manifest describes; the library is built in `folder` from the
+    artifact's own static library (or its C sources). `call` is one inference and nothing else, and uses
+    memory that lives as long as this object; `outputs` are the arrays it writes. Raises InternalError or
+    MissingToolError as a toolchain does, and InternalError (EC1301) when the first call fails.
     """
 
-    def __init__(self, artifact: Artifact, inputs: Sequence[Array], folder: Path) -> None:
+    def __init__(self, artifact: Artifact, inputs: Sequence[Array], folder: Path, threads: int = 1) -> None:
         manifest = artifact.manifest
         align = max(manifest.align, 64)
         self.inputs = [_aligned_copy(array, align) for array in inputs]
@@ -37,11 +38,15 @@ class LoadedNetwork:
         ]
         self._arena = _aligned(manifest.memory.arena, align)
         self._library = ctypes.CDLL(str(link_shared(artifact, folder)))
-        entry = self._library[manifest.entry]
-        entry.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
         tables = _pointers(self.inputs), _pointers(self.outputs)
-        arena = ctypes.c_void_p(self._arena.ctypes.data)
-        self.call: Call = partial(entry, *tables, arena, ctypes.c_size_t(manifest.memory.arena))
+        arena = ctypes.c_void_p(self._arena.ctypes.data), ctypes.c_size_t(manifest.memory.arena)
+        if threads == 1:
+            self.call: Call = partial(self._library[manifest.entry], *tables, *arena)
+        else:
+            create = self._library[f"{manifest.name}_threads_create"]
+            create.restype = ctypes.c_void_p
+            pool = ctypes.c_void_p(create(threads))
+            self.call = partial(self._library[f"{manifest.name}_run_parallel"], *tables, *arena, pool)
         status = self.call()
         if status != 0:
             raise InternalError(Problem("EC1301", f"{manifest.entry} returned {status}", manifest.name))
@@ -56,8 +61,9 @@ def link_shared(artifact: Artifact, folder: Path) -> Path:
         flags = ("-O3", "-I", str(artifact.path / "include"))
         objects = [toolchain.compile(artifact.sources(), flags, folder / "network.o")]
     # Asking for the entry by name pulls it, and all it needs, out of the static library.
-    flags = ("-shared", f"-Wl,-u,{manifest.entry}", "-Wl,-z,defs")
-    return toolchain.link(objects, flags, folder / f"{manifest.name}.so")
+    pool = [f"-Wl,-u,{manifest.name}_threads_create", "-pthread"] if manifest.threads > 1 else []
+    shared = ("-shared", f"-Wl,-u,{manifest.entry}", *pool, "-Wl,-z,defs")
+    return toolchain.link(objects, shared, folder / f"{manifest.name}.so")
 
 
 def _aligned(size: int, align: int) -> Array:

@@ -7,12 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+
+from edgecompile.core.pipeline import Pipeline
 from edgecompile.errors import Problem, UnsupportedError, UsageError, did_you_mean
-from edgecompile.frontend.load import import_limits
+from edgecompile.frontend.load import import_limits, import_through
 from edgecompile.frontend.options import ImportOptions
 from edgecompile.inspect import inspect_source
+from edgecompile.passes.canonicalize import canonicalize_passes
+from edgecompile.passes.prove import generate_inputs, index_bounds
+from edgecompile.quantize import QuantizeOptions, quantize_source
 
 DType = Literal["float32", "int8"]
 
@@ -40,6 +46,7 @@ CORE = (
 )
 
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"})
+_NOISE_SAMPLES = 4
 _WEIGHT_BYTES: Mapping[DType, int] = MappingProxyType({"float32": 4, "int8": 1})
 
 
@@ -70,6 +77,25 @@ def describe(path: Path) -> Network:
     quantized = any(layer.operator in _QUANTIZING for layer in inspection.layers)
     dtype: DType = "int8" if quantized else "float32"
     return Network(path, dtype, inspection.macs, inspection.parameters * _WEIGHT_BYTES[dtype])
+
+
+def quantized_copy(network: Network, folder: Path) -> Path:
+    """The network in int8, called as before with "_qdq" behind it, in `folder`.
+
+    Calibrated on noise: how long integers take does not depend on what they mean.
+    """
+    shapes = network.input_shapes
+    model, _ = import_through(str(network.path), ImportOptions(shapes), Pipeline(canonicalize_passes()))
+    bounds = index_bounds(model)
+    samples = [generate_inputs(model.inputs, seed, bounds) for seed in range(_NOISE_SAMPLES)]
+    noise, path = folder / f"{network.name}.npz", folder / f"{network.name}_qdq.onnx"
+    arrays: dict[str, Any] = {
+        f"in_{i}": np.stack([sample[info.name] for sample in samples]) for i, info in enumerate(model.inputs)
+    }
+    np.savez(noise, **arrays)
+    quantized = quantize_source(str(network.path), QuantizeOptions(str(noise), input_shapes=shapes))
+    path.write_bytes(quantized.model.to_bytes())
+    return path
 
 
 def find_networks(files: Sequence[str], models: Sequence[str], quick: bool) -> list[Path]:

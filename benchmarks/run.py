@@ -22,7 +22,7 @@ from typing import Any, get_args
 from benchmarks.counts import count_on
 from benchmarks.host import HOST, REFERENCE, build_for_host, onnxruntime_overhead_us, time_on_host
 from benchmarks.interleave import geometric_mean
-from benchmarks.networks import DType, Network, describe, find_networks
+from benchmarks.networks import DType, Network, describe, find_networks, quantized_copy
 from benchmarks.peers import PEERS, installed_peers
 from benchmarks.roofline import Machine
 from edgecompile.compiler import tool_versions
@@ -96,26 +96,43 @@ def host_rows(network: Network, options: argparse.Namespace, machine: Machine) -
     """One row for each number of threads; a single one where nothing could be compiled."""
     row: Row = {"model": network.name, "dtype": network.dtype, "threads": options.threads[0], "target": HOST}
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
-    with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
-        try:
-            build = build_for_host(network, Path(folder))
-        except EdgeCompileError as error:
-            yield row | {"error": str(error)}
-            return
-        for threads in options.threads:
-            timed = row | {"threads": threads}
+    for threads in options.threads:
+        timed = row | {"threads": threads}
+        with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
+            try:
+                build = build_for_host(network, Path(folder), threads)
+            except EdgeCompileError as error:
+                yield timed | {"error": str(error)}
+                return
             yield attempt(timed, time_on_host, build, threads, options.peers, rounds, machine)
 
 
 def measure(path: Path, options: argparse.Namespace, machine: Machine) -> Iterator[tuple[str, Row]]:
-    """All rows of one file, each with the list it belongs to: "rows" for times, "instructions" for counts."""
+    """All rows of one file, and of its copy in int8.
+
+    Each comes with the list it belongs to: "rows" for times, "instructions" for counts.
+    """
     try:
         network = describe(path)
     except EdgeCompileError as error:
         yield "rows", {"model": path.stem, "target": options.targets[0], "error": str(error)}
         return
-    if network.dtype not in options.dtype:
-        return
+    if network.dtype in options.dtype:
+        yield from measure_network(network, options, machine)
+    if network.dtype == "float32" and "int8" in options.dtype and path.suffix == ".onnx":
+        with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
+            try:
+                quantized = describe(quantized_copy(network, Path(folder)))
+            except EdgeCompileError as error:
+                yield "rows", {"model": f"{path.stem}_qdq", "target": options.targets[0], "error": str(error)}
+                return
+            yield from measure_network(quantized, options, machine)
+
+
+def measure_network(
+    network: Network, options: argparse.Namespace, machine: Machine
+) -> Iterator[tuple[str, Row]]:
+    """All rows of one network, as `measure` yields them."""
     for target in options.targets:
         if target == HOST:
             yield from (("rows", row) for row in host_rows(network, options, machine))

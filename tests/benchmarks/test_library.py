@@ -12,13 +12,13 @@ import pytest
 
 from benchmarks.host import build_for_host, race, time_on_host
 from benchmarks.library import LoadedNetwork
-from benchmarks.networks import describe
+from benchmarks.networks import describe, quantized_copy
 from benchmarks.peers import OnnxRuntime, identity_network, installed_peers
 from benchmarks.roofline import Machine
 from edgecompile.compiler import CompileOptions, compile_model
 from edgecompile.core.artifact import Artifact
 from edgecompile.core.target import find_target
-from edgecompile.errors import InternalError, UnsupportedError
+from edgecompile.errors import InternalError
 from edgecompile.execute import load_golden
 from tests.support.networks import small_cnn
 
@@ -102,6 +102,15 @@ def test_a_row_from_file_to_figures(model: Path, tmp_path: Path) -> None:
     assert not row["tuned"]
 
 
-def test_more_threads_than_the_library_uses_are_refused(model: Path, artifact: Artifact) -> None:
-    with pytest.raises(UnsupportedError, match=r"EC4301.*asked for 2 threads.*--threads 1"):
-        race(model, artifact, ["onnxruntime"], threads=2, rounds=1)
+def test_two_threads_run_on_the_pool_that_comes_along(model: Path, tmp_path: Path) -> None:
+    build = build_for_host(describe(model), tmp_path, threads=2)
+    times, failures = race(model, build.artifact, ["onnxruntime"], threads=2, rounds=1)
+    assert sorted(times) == ["edgecompile", "onnxruntime"]
+    assert failures == {}
+
+
+def test_a_copy_in_integers_is_a_quantized_network(model: Path, tmp_path: Path) -> None:
+    network = describe(model)
+    copy = describe(quantized_copy(network, tmp_path))
+    assert (copy.name, copy.dtype) == (f"{network.name}_qdq", "int8")
+    assert copy.macs == network.macs

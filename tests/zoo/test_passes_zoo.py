@@ -26,7 +26,6 @@ TRANSPOSES = {
     "mobilenetv2_imagenet": 1,
     "ppocr_angle_cls": 1,
     "resnet20_cifar10": 1,
-    "silero_vad_16k_sequence": 1,
     "squeezenet1_1_imagenet": 1,
     "ultraface_rfb320": 1,
     "vww_mobilenet": 1,

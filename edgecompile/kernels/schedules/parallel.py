@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import tvm
 from tvm import s_tir, tirx
 from tvm_ffi.structural import structural_mutate, structural_walk
 
@@ -28,7 +29,8 @@ def share_out(function: tirx.PrimFunc, threads: int) -> tirx.PrimFunc:
         return make_serial(function)
     if _has_kind(function, tirx.ForKind.PARALLEL) or not isinstance(function.body, s_tir.SBlockRealize):
         return function
-    schedule = s_tir.Schedule(function)
+    # A partitioned loop repeats the variables of its blocks; each gets its own here.
+    schedule = s_tir.Schedule(s_tir.transform.ConvertSSA()(tvm.IRModule({"main": function})))
     loops = _shared_loops(schedule)
     extents = [int(schedule.get(loop).extent) for loop in loops]
     counts = [math.prod(extents[:depth]) for depth in range(len(loops) + 1)]
