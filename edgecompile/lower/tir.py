@@ -20,6 +20,7 @@ from tvm_ffi.structural import structural_map, structural_walk
 from edgecompile.kernels.loops import WORKSPACE
 from edgecompile.lower.legalize_for_c import legalize_for_c
 from edgecompile.lower.lets import lower_lets
+from edgecompile.lower.scale_in_two_steps import needs_two_steps, scale_in_two_steps
 from edgecompile.lower.split_vectors import split_vectors
 from edgecompile.lower.tasks import estimate_work, statements_of, take_range
 
@@ -102,6 +103,7 @@ def _passes(target: tvm.target.Target, unpack: UnpackFunctions) -> list[Any]:
         x.StmtSimplify(),
         x.RemoveNoOp(),
         s.RewriteUnsafeSelect(),
+        *([scale_in_two_steps()] if needs_two_steps(target) else []),
         x.CommonSubexprElim(),
         x.VerifyMemory(),
         # intrinsics and interface; division by constants is lowered while the bounds of loops are known

@@ -4,6 +4,7 @@ before: x [N,C,L] -> Conv -> Relu -> y
 after:  x -> Reshape [N,C,1,L] -> Conv -> Relu -> Reshape [N,O,L'] -> y
 
 Layout and kernels are chosen for images; a line of samples is an image of one line. Reshapes cost nothing.
+In a quantized network they stand outside of the DequantizeLinear and QuantizeLinear around the convolution.
 """
 
 from __future__ import annotations
@@ -42,16 +43,27 @@ def _widen(node: ir.Node) -> bool:
     if parameters is None:
         return False
     assert node.inputs[0] is not None
-    data = insert_reshape(node, node.inputs[0], _with_line(shape))
+    data = _wide_data(node, node.inputs[0], _with_line(shape))
     value = insert(node, node.op_type, [data, *parameters], _attributes(node), shape=_with_line(result))
     last = node
-    while (follower := _activation_of(last)) is not None:
-        given = {name: attribute.value for name, attribute in follower.attributes.items()}
-        operands = [value, *follower.inputs[1:]]
-        value = insert(follower, follower.op_type, operands, given, shape=_with_line(result))
+    while (follower := _elementwise_after(last)) is not None:
+        operands, dtype = [value, *follower.inputs[1:]], follower.outputs[0].dtype
+        given = _given(follower)
+        value = insert(follower, follower.op_type, operands, given, shape=_with_line(result), dtype=dtype)
         last = follower
     become_reshape(last, value)
     return True
+
+
+def _wide_data(before: ir.Node, value: ir.Value, shape: tuple[int, ...]) -> ir.Value:
+    """`value` in another shape; the Reshape of a dequantized value is one of its integers."""
+    producer = value.producer()
+    if producer is None or not _is_per_tensor(producer, "DequantizeLinear"):
+        return insert_reshape(before, value, shape)
+    assert producer.inputs[0] is not None
+    integers = insert_reshape(before, producer.inputs[0], shape)
+    operands = [integers, *producer.inputs[1:]]
+    return insert(before, "DequantizeLinear", operands, _given(producer), shape=shape, dtype=value.dtype)
 
 
 def _parameters(node: ir.Node) -> list[ir.Value | None] | None:
@@ -59,21 +71,42 @@ def _parameters(node: ir.Node) -> list[ir.Value | None] | None:
     if node.op_type in ("MaxPool", "AveragePool"):
         return []
     weights = node.inputs[1] if node.op_type in ("Conv", "ConvTranspose") else None
-    values = constant_of(weights)
-    if weights is None or values is None:
+    wide = None if weights is None else _wide_weights(node, weights)
+    return None if wide is None else [wide, *node.inputs[2:]]
+
+
+def _wide_weights(node: ir.Node, weights: ir.Value) -> ir.Value | None:
+    """Constant weights, or dequantized ones, with another axis in front of their last; None for others."""
+    values, producer = constant_of(weights), weights.producer()
+    if values is not None:
+        return add_initializer(graph_of(node), f"{weights.name}/wide", values[:, :, None], weights)
+    if producer is None or producer.op_type != "DequantizeLinear" or producer.inputs[0] is None:
         return None
-    wide = add_initializer(graph_of(node), f"{weights.name}/wide", values[:, :, None], weights)
-    return [wide, *node.inputs[2:]]
+    axis = producer.attributes.get_int("axis", 1)
+    integers = _wide_weights(node, producer.inputs[0]) if axis in (0, 1) else None
+    if integers is None:
+        return None
+    operands, shape = [integers, *producer.inputs[1:]], static_shape(integers) or ()
+    return insert(node, "DequantizeLinear", operands, _given(producer), shape=shape, dtype=weights.dtype)
 
 
-def _activation_of(node: ir.Node) -> ir.Node | None:
-    """The activation that is the only reader of the result of `node`."""
+def _elementwise_after(node: ir.Node) -> ir.Node | None:
+    """The activation or QuantizeLinear that is the only reader of the result of `node`."""
     value = node.outputs[0]
     readers = list(value.uses())
     if len(readers) != 1 or value.is_graph_output():
         return None
     reader = readers[0].node
-    return reader if reader.op_type in ACTIVATIONS and not reader.domain else None
+    is_activation = reader.op_type in ACTIVATIONS and not reader.domain
+    return reader if is_activation or _is_per_tensor(reader, "QuantizeLinear") else None
+
+
+def _is_per_tensor(node: ir.Node, op_type: str) -> bool:
+    return node.op_type == op_type and not node.domain and static_shape(node.inputs[1]) in ((), (1,))
+
+
+def _given(node: ir.Node) -> dict[str, Any]:
+    return {name: attribute.value for name, attribute in node.attributes.items()}
 
 
 def _with_line(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,7 +115,7 @@ def _with_line(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _attributes(node: ir.Node) -> dict[str, Any]:
     """The attributes of `node` for two spatial axes."""
-    given = {name: attribute.value for name, attribute in node.attributes.items()}
+    given = _given(node)
     for name, neutral in _PER_AXIS.items():
         if name in given:
             given[name] = (neutral, *given[name])

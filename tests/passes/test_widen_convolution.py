@@ -36,6 +36,30 @@ CASES = {
     ),
 }
 
+QUANTIZED = """
+    q = QuantizeLinear (x, s, z) d = DequantizeLinear (q, s, z)
+    k = DequantizeLinear <axis = 0> (i, c)
+    a = Conv (d, k) b = Relu (a)
+    e = QuantizeLinear (b, s, z) y = DequantizeLinear (e, s, z)
+"""
+INTEGERS = "<float s = {0.5}, int8 z = {0}, int8[2,1,3] i = {1, 2, 3, -4, 5, -6}, float[2] c = {0.5, 0.25}>"
+
+
+def test_a_quantized_convolution_stays_between_its_pairs() -> None:
+    before = graph("float[1,1,9] x => float[1,2,7] y", QUANTIZED, INTEGERS)
+    found = operators(proven(WidenConvolution(), before).model)
+    assert found == [
+        "QuantizeLinear",
+        "DequantizeLinear",  # of the weights
+        "Reshape",
+        "DequantizeLinear",
+        "Conv",
+        "Relu",
+        "QuantizeLinear",
+        "Reshape",
+        "DequantizeLinear",
+    ]
+
 
 @pytest.mark.parametrize(("signature", "body", "constants", "expected"), CASES.values(), ids=CASES)
 def test_widened(signature: str, body: str, constants: str, expected: list[str]) -> None:
