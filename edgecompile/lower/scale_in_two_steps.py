@@ -4,8 +4,8 @@ before: float(q) * 2^-8
 after:  float(q) * 2^60 * 2^-68
 
 LLVM turns the first into one conversion from fixed point. The LLVM in this TVM writes a wrong number of
-fraction bits into the vector form of that instruction (13 in the place of 8), and the result is off by a power
-of two. Both products of the second are exact, and no instruction does them at once.
+fraction bits into the vector form of that instruction (13 in the place of 8), and the result is off by a
+power of two. Both products of the second are exact, and no instruction does them at once.
 """
 
 from __future__ import annotations
