@@ -37,7 +37,6 @@ class Isa:
     registers: int = 16
     features: tuple[str, ...] = ()
     float_abi: Literal["hard", "soft", ""] = ""
-    has_fma: bool = False
     int8: Literal["", "pmaddwd", "vnni", "smull", "sdot", "smmla", "smlad", "mve"] = ""
     l1_bytes: int = 32768
     l2_bytes: int = 262144

@@ -107,11 +107,10 @@ def _each_of_run(target: Buffer, to: Expr, count: int, element: Callable[[Expr],
             at = vector * _COPY_LANES + lane
             target[to + at] = element(at)
     done = count - left
-    while left:
-        lanes = 1 << (left.bit_length() - 1)
+    for lanes in powers_of_two(left, _COPY_LANES):
         with lane_loop(lanes) as lane:
             target[to + done + lane] = element(done + lane)
-        done, left = done + lanes, left - lanes
+        done += lanes
 
 
 def powers_of_two(count: int, most: int) -> list[int]:

@@ -17,9 +17,7 @@ from typing import Any
 
 from tvm import tirx
 from tvm.ir.expr import TensorLoad
-from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
-from tvm_ffi.structural import structural_map, structural_walk
 
 from edgecompile.core.target import Isa
 from edgecompile.kernels.compute import unflatten
@@ -29,6 +27,7 @@ from edgecompile.kernels.loops import choose, lane_loop, local, span
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.products import Matrix, Panels, multiply_rows, product_kernel
+from edgecompile.kernels.schedules.expressions import mentions, substitute, with_loops
 from edgecompile.kernels.schedules.gemm_plan import choose_register_tile
 
 # Products with fewer multiplications are left to the general schedule.
@@ -48,26 +47,23 @@ class Factor:
     variables: tuple[Any, ...]
 
     def at(self, values: Sequence[Expr]) -> Expr:
-        return structural_map(self.value, [(tirx.Var, lambda v: _replaced(v, self.variables, values))])
+        return substitute(self.value, self.variables, values)
 
     def mentions(self, variable: Any) -> bool:
-        return _mentions(self.value, variable)
+        return mentions(self.value, variable)
 
     def runs_along(self, variable: Any) -> bool:
         """Whether neighbours in `variable` are neighbours in memory, and nothing is computed from them."""
         if not isinstance(self.value, TensorLoad):
             return False
         *outer, last = self.value.indices
-        return last.same_as(variable) and not any(_mentions(index, variable) for index in outer)
+        return last.same_as(variable) and not any(mentions(index, variable) for index in outer)
 
     def vector(self, values: Sequence[Expr], lanes: int) -> Expr:
         """`lanes` neighbours of an operand that runs along the variable of the last index."""
         if lanes == 1:
             return self.at(values)
-        *outer, last = [
-            structural_map(index, [(tirx.Var, lambda v: _replaced(v, self.variables, values))])
-            for index in self.value.indices
-        ]
+        *outer, last = [substitute(index, self.variables, values) for index in self.value.indices]
         return tirx.BufferLoad(self.value.source, [*outer, span(last, lanes)])
 
 
@@ -117,11 +113,7 @@ def expand_contraction(
     *_, rows, columns = found.extents
     if min(rows, columns, found.depth) < 2 or rows * columns * found.depth < _LEAST_PRODUCTS:
         return None
-    with IRBuilder() as builder:
-        with T.seq_scope():
-            _Emitter(found, result, epilogue, isa).emit()
-        body = builder.get().body
-    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+    return with_loops(function, lambda: _Emitter(found, result, epilogue, isa).emit())
 
 
 class _Emitter:
@@ -214,16 +206,3 @@ class _Emitter:
                 panels.pack_row(buffer, k, lambda column: right.at([*batch, 0, first + column, k]))
         panels.clear_padding(buffer)
         return panels.matrix(buffer)
-
-
-def _replaced(variable: Any, variables: Sequence[Any], values: Sequence[Expr]) -> Expr:
-    for own, value in zip(variables, values, strict=True):
-        if own.same_as(variable):
-            return tirx.const(value, "int32") if isinstance(value, int) else value
-    return variable
-
-
-def _mentions(expression: Any, variable: Any) -> bool:
-    found: list[Any] = []
-    structural_walk(expression, [(tirx.Var, found.append)])
-    return any(other.same_as(variable) for other in found)

@@ -25,6 +25,7 @@ from edgecompile.kernels.schedules.contraction import expand_contraction
 from edgecompile.kernels.schedules.definition import find_plan, result_of, take_apart
 from edgecompile.kernels.schedules.depthwise import expand_depthwise
 from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
+from edgecompile.kernels.schedules.expressions import mentions
 from edgecompile.kernels.schedules.implicit_gemm import expand_implicit_gemm
 from edgecompile.kernels.schedules.transpose import expand_transposition
 from edgecompile.kernels.schedules.winograd import expand_winograd
@@ -92,6 +93,8 @@ def _expand_plan(function: tirx.PrimFunc, schedule: s_tir.Schedule, isa: Isa) ->
         if consumers and not _same_shape(schedule, block, consumers[0]):
             return None
         definition = take_apart(schedule, block, consumers[0] if consumers else None)
+        if definition is None:
+            return None
         if key == compute_gemm.PLAN:
             gemm = compute_gemm.GemmPlan.load(text)
             return expand_implicit_gemm(function, definition, gemm, find_kernel(gemm.kernel, isa))
@@ -279,18 +282,7 @@ def _reads_contiguously(schedule: s_tir.Schedule, block: Any) -> bool:
     body = schedule.get(block)
     innermost = [v.var for v in body.iter_vars if v.iter_type == 0][-1]
     return any(
-        read.region and _mentions(read.region[-1].min, innermost)
+        read.region and mentions(read.region[-1].min, innermost)
         for read in body.reads
         if not read.source.same_as(body.writes[0].source)
     )
-
-
-def _mentions(expression: Any, variable: tirx.Var) -> bool:
-    found = False
-
-    def visit(var: tirx.Var) -> None:
-        nonlocal found
-        found = found or var.same_as(variable)
-
-    structural_walk(expression, [(tirx.Var, visit)])
-    return found

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tvm import s_tir, tirx
+from tvm import s_tir
 from tvm.ir.expr import TensorLoad
 from tvm_ffi.structural import structural_map
 
 from edgecompile.kernels.compute_gemm import PACKED
 from edgecompile.kernels.math import Expr
+from edgecompile.kernels.schedules.expressions import substitute
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,20 @@ def steps_of(schedule: s_tir.Schedule, block: Any) -> list[Any]:
     return [step for before in schedule.get_producers(block) for step in steps_of(schedule, before)] + [block]
 
 
-def take_apart(schedule: s_tir.Schedule, block: Any, epilogue: Any | None) -> Definition:
-    """The parts of a definition; `epilogue` is the one block that reads `block`'s result, if any."""
+def take_apart(schedule: s_tir.Schedule, block: Any, epilogue: Any | None) -> Definition | None:
+    """The parts of a definition; `epilogue` is the one block that reads `block`'s result, if any.
+
+    None where TVM has folded an operand away: every position of the window falls in the padding.
+    """
     steps = [schedule.get(step) for step in steps_of(schedule, block)]
     written = steps[-1].writes[0].source
     between = [step.writes[0].source for step in steps]
     read = [region.source for step in steps for region in step.reads]
     operands = [source for source in read if not any(source.same_as(own) for own in between)]
-    weights = next(operand for operand in operands if operand.name.startswith(PACKED))
-    data = next(operand for operand in operands if not operand.same_as(weights))
+    weights = next((operand for operand in operands if operand.name.startswith(PACKED)), None)
+    data = next((operand for operand in operands if not operand.same_as(weights)), None)
+    if weights is None or data is None:
+        return None
     result, apply = result_of(schedule, block, epilogue)
     return Definition(data, weights, result, str(written.ty.dtype), apply)
 
@@ -66,15 +72,9 @@ def result_of(
     variables, store = [v.var for v in after.iter_vars], after.body
 
     def apply(index: Sequence[Expr], total: Expr) -> Expr:
-        def place(variable: tirx.Var) -> Expr:
-            for own, at in zip(variables, index, strict=True):
-                if own.same_as(variable):
-                    return tirx.const(at, "int32") if isinstance(at, int) else at
-            return variable
-
         def load(access: TensorLoad) -> Expr:
             return total if access.source.same_as(written) else access
 
-        return structural_map(structural_map(store.value, [(tirx.Var, place)]), [(TensorLoad, load)])
+        return structural_map(substitute(store.value, variables, index), [(TensorLoad, load)])
 
     return store.buffer, apply

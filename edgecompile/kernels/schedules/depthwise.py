@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from tvm import tirx
-from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Window, unflatten
 from edgecompile.kernels.compute_depthwise import DepthwisePlan
 from edgecompile.kernels.compute_gemm import rows_of
 from edgecompile.kernels.intrinsics.depthwise import DepthwiseKernel, PlainTaps, Taps
-from edgecompile.kernels.loops import clear, flat_view, local, span
+from edgecompile.kernels.loops import clear, flat_view, lane_loop, local, span
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.definition import Definition
+from edgecompile.kernels.schedules.expressions import with_loops
 from edgecompile.kernels.schedules.lines import InputLines, real_axes
 
 # With more taps, the lines of a window are a loop.
@@ -64,11 +64,7 @@ def expand_depthwise(
     function: tirx.PrimFunc, definition: Definition, plan: DepthwisePlan, kernel: DepthwiseKernel
 ) -> tirx.PrimFunc:
     """`function` with its body replaced by the loops of the plan."""
-    with IRBuilder() as builder:
-        with T.seq_scope():
-            _Emitter(definition, plan, kernel).emit()
-        body = builder.get().body
-    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+    return with_loops(function, lambda: _Emitter(definition, plan, kernel).emit())
 
 
 class _Emitter:
@@ -158,6 +154,6 @@ class _Emitter:
 
     def _store(self, row: Expr, channel: Expr, lanes: int, sums: Any, at: int) -> None:
         position = unflatten(row, self.shape[:-1])
-        with T.vectorized(0, lanes) if lanes > 1 else T.serial(0, 1) as lane:
+        with lane_loop(lanes) as lane:
             index = (*position, channel + lane)
             self.result[index] = self.definition.epilogue(index, sums[at + lane])

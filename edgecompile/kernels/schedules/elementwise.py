@@ -10,6 +10,8 @@ from tvm.ir.expr import TensorLoad
 from tvm.sym import Analyzer
 from tvm_ffi.structural import structural_walk
 
+from edgecompile.kernels.schedules.expressions import mentions
+
 
 def vectorize_elementwise(schedule: s_tir.Schedule, block: Any, lanes: int) -> None:
     """Compute `lanes` neighbours at a time where their operands are neighbours too, or the same for all.
@@ -62,7 +64,7 @@ def _crosswise_loop(body: Any) -> int | None:
     reads = [access for access in _accesses(body.body) if not access[0].same_as(result)]
     for place, variable in enumerate(variables[:-1]):
         extent = int(body.iter_vars[place].dom.extent)
-        along = [access for access in reads if any(_mentions(index, [variable]) for index in access[1])]
+        along = [access for access in reads if any(mentions(index, variable) for index in access[1])]
         if along and all(_fits(*access, [variable], [extent]) for access in along):
             return None if _branches(body, [variable]) else place
     return None
@@ -91,13 +93,13 @@ def _accesses(body: Any) -> list[tuple[Any, list[Any]]]:
 
 def _fits(buffer: Any, indices: list[Any], inner: list[Any], extents: list[int]) -> bool:
     """Whether an access depends on no inner variable, or runs through memory as the inner loops do."""
-    if not any(_mentions(index, inner) for index in indices):
+    if not any(mentions(index, *inner) for index in indices):
         return True
     head, tail = indices[: -len(inner)], indices[-len(inner) :]
-    if len(tail) < len(inner) or any(_mentions(index, inner) for index in head):
+    if len(tail) < len(inner) or any(mentions(index, *inner) for index in head):
         return False
     if len(inner) == 1:
-        return not _mentions(Analyzer().simplify(tail[0] - inner[0]), inner)
+        return not mentions(Analyzer().simplify(tail[0] - inner[0]), *inner)
     shape = [int(extent) for extent in buffer.ty.shape][-len(inner) :]
     return shape[1:] == extents[1:] and all(i.same_as(v) for i, v in zip(tail, inner, strict=True))
 
@@ -113,7 +115,7 @@ def _branches(body: Any, inner: list[Any]) -> bool:
     def call(node: Call) -> None:
         nonlocal found
         if getattr(node.op, "name", "").split(".")[-1] == "if_then_else":
-            found = found or _mentions(node.args[0], inner)
+            found = found or mentions(node.args[0], *inner)
 
     def division(node: Any) -> None:
         nonlocal found
@@ -122,15 +124,4 @@ def _branches(body: Any, inner: list[Any]) -> bool:
 
     divisions = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
     structural_walk(body.body, [(Call, call), *((kind, division) for kind in divisions)])
-    return found
-
-
-def _mentions(expression: Any, variables: list[Any]) -> bool:
-    found = False
-
-    def visit(variable: tirx.Var) -> None:
-        nonlocal found
-        found = found or any(variable.same_as(v) for v in variables)
-
-    structural_walk(expression, [(tirx.Var, visit)])
     return found

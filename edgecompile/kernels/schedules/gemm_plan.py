@@ -21,7 +21,7 @@ _MAX_ROWS = 24
 _MAX_VECTORS = 8
 # A block of fewer tiles would read all weights for too little work.
 _MIN_BLOCK_TILES = 4
-# Threads may be of different speed; blocks of an eighth of the work even that out.
+# Threads may be of different speed; several blocks for each even that out.
 _BLOCKS_PER_THREAD = 4
 # What a tile costs besides its multiply-adds, in cycles: loop control, and the epilogue of each vector.
 _TILE_CYCLES = 8.0

@@ -21,15 +21,15 @@ from typing import Any
 
 import tvm_ffi
 from tvm import tirx
-from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import unflatten
 from edgecompile.kernels.compute_gemm import GemmPlan, rows_of
 from edgecompile.kernels.intrinsics.base import MicroKernel, Operands
-from edgecompile.kernels.loops import choose, flat_view, local, powers_of_two, span
+from edgecompile.kernels.loops import choose, flat_view, lane_loop, local, powers_of_two, span
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.definition import Definition
+from edgecompile.kernels.schedules.expressions import with_loops
 from edgecompile.kernels.schedules.gather import gather_row
 from edgecompile.kernels.schedules.lines import InputLines
 
@@ -56,11 +56,7 @@ def expand_implicit_gemm(
     function: tirx.PrimFunc, definition: Definition, plan: GemmPlan, kernel: MicroKernel
 ) -> tirx.PrimFunc:
     """`function` with its body replaced by the loops of the plan."""
-    with IRBuilder() as builder:
-        with T.seq_scope():
-            _Emitter(definition, plan, kernel).emit()
-        body = builder.get().body
-    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+    return with_loops(function, lambda: _Emitter(definition, plan, kernel).emit())
 
 
 class _Emitter:
@@ -189,7 +185,7 @@ class _Emitter:
                 done += lanes
 
     def _store(self, position: Sequence[Expr], column: Expr, lanes: int, sums: Any, at: Expr) -> None:
-        with T.vectorized(0, lanes) if lanes > 1 else T.serial(0, 1) as lane:
+        with lane_loop(lanes) as lane:
             index = (*position, column + lane)
             self.result[index] = self.definition.epilogue(index, sums[at + lane])
 

@@ -16,13 +16,13 @@ from typing import Any
 import tvm_ffi
 from tvm import tirx
 from tvm.ir.expr import TensorLoad
-from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 from tvm_ffi.structural import structural_map, structural_walk
 
 from edgecompile.core.target import Isa
 from edgecompile.kernels.loops import Buffer, flat_view, lane_loop, local, span
 from edgecompile.kernels.math import Expr
+from edgecompile.kernels.schedules.expressions import mentions, with_loops
 
 # Blocks larger than this would not fit into the registers of any machine.
 _MAX_BLOCK = 16
@@ -66,7 +66,7 @@ def find_transposition(block: Any) -> Transposition | None:
     def apply(value: Expr) -> Expr:
         return structural_map(store.value, [(TensorLoad, lambda _: value)])
 
-    if _mentions(apply(tirx.const(0, str(loads[0].ty.dtype))), variables):
+    if mentions(apply(tirx.const(0, str(loads[0].ty.dtype))), *variables):
         return None
     columns, rows = math.prod(extents[start:middle]), math.prod(extents[middle:])
     return Transposition(loads[0].source, store.buffer, math.prod(extents[:start]), rows, columns, apply)
@@ -87,12 +87,6 @@ def _swapped_groups(order: Sequence[int]) -> tuple[int, int] | None:
     return (start, middle) if list(order) == expected else None
 
 
-def _mentions(expression: Any, variables: Sequence[Any]) -> bool:
-    found: list[Any] = []
-    structural_walk(expression, [(tirx.Var, found.append)])
-    return any(variable.same_as(other) for variable in found for other in variables)
-
-
 def expand_transposition(function: tirx.PrimFunc, block: Any, isa: Isa) -> tirx.PrimFunc | None:
     """`function`, which has only this block, in vectors; None where that does not apply."""
     found = find_transposition(block) if isa.vector_bits and isa.intrinsics else None
@@ -102,11 +96,7 @@ def expand_transposition(function: tirx.PrimFunc, block: Any, isa: Isa) -> tirx.
     lanes = min(isa.vector_bits // bits, _MAX_BLOCK)
     if lanes < 2 or min(found.rows, found.columns) < 2 or max(found.rows, found.columns) < lanes:
         return None
-    with IRBuilder() as builder:
-        with T.seq_scope():
-            _Emitter(found, lanes).emit()
-        body = builder.get().body
-    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+    return with_loops(function, lambda: _Emitter(found, lanes).emit())
 
 
 class _Emitter:

@@ -18,15 +18,15 @@ from math import prod
 from typing import Any
 
 from tvm import tirx
-from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import flatten, unflatten
 from edgecompile.kernels.compute_winograd import WinogradPlan
 from edgecompile.kernels.intrinsics.base import MicroKernel, Operands
-from edgecompile.kernels.loops import choose, flat_view, local, span
+from edgecompile.kernels.loops import choose, flat_view, lane_loop, local, span
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.definition import Definition
+from edgecompile.kernels.schedules.expressions import with_loops
 
 # Matrices lie this many elements further apart than they are long: at distances that are powers of two, all
 # elements of a tile would compete for one set of the cache.
@@ -37,11 +37,7 @@ def expand_winograd(
     function: tirx.PrimFunc, definition: Definition, plan: WinogradPlan, kernel: MicroKernel
 ) -> tirx.PrimFunc:
     """`function` with its body replaced by the loops of the plan."""
-    with IRBuilder() as builder:
-        with T.seq_scope():
-            _Emitter(definition, plan, kernel).emit()
-        body = builder.get().body
-    return tirx.PrimFunc(function.params, body, function.ret_type, function.attrs)
+    return with_loops(function, lambda: _Emitter(definition, plan, kernel).emit())
 
 
 @dataclass(frozen=True)
@@ -240,7 +236,7 @@ class _Emitter:
 @contextmanager
 def _lanes(lanes: int) -> Iterator[Expr]:
     """Statements for each lane of a vector."""
-    with T.vectorized(0, lanes) if lanes > 1 else T.serial(0, 1) as lane:
+    with lane_loop(lanes) as lane:
         yield lane
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from edgecompile.kernels import compute_conv
 from edgecompile.kernels.compute import Layout, add_bias, shape_of
+from edgecompile.kernels.intrinsics.select import float_kernel
 from edgecompile.lower.geometry import transposed_window_of, window_of
 from edgecompile.lower.layouts import both_layouts
 from edgecompile.lower.planned import planned_conv
@@ -21,7 +22,7 @@ def conv(n: NodeView, layout: Layout) -> Tensor:
     if values is None:
         weights = compute_conv.read_conv(n.input(1))
     elif layout.channels_last and _has_depth(n, values):
-        total = planned_conv(n, values, window)
+        total = planned_conv(n, values, window, float_kernel(n.isa))
         return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
     else:
         weights = compute_conv.read_packed(n.weight(compute_conv.pack_conv_weights(values), "weights"))

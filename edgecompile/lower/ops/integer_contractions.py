@@ -9,23 +9,16 @@ from edgecompile.kernels import compute_integer
 from edgecompile.kernels.compute import Layout, Window, element_type, shape_of
 from edgecompile.kernels.compute_conv import pack_conv_weights, read_packed
 from edgecompile.kernels.compute_depthwise import depthwise, pack_depthwise_weights
-from edgecompile.kernels.compute_gemm import (
-    PACKED,
-    GemmPlan,
-    pack_gemm_weights,
-    packed_conv,
-    packed_matmul,
-    rows_of,
-)
+from edgecompile.kernels.compute_gemm import PACKED, rows_of
 from edgecompile.kernels.cortex_m.calls import INSTRUCTION_SETS
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
 from edgecompile.kernels.intrinsics.select import integer_kernel
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
-from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
 from edgecompile.lower.called import called_conv, called_gemm
 from edgecompile.lower.geometry import window_of
+from edgecompile.lower.planned import planned_conv, planned_matmul
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 from edgecompile.lower.requantization import constants, per_channel
 
@@ -50,9 +43,10 @@ def _conv(n: NodeView, layout: Layout) -> Tensor:
         return call
     total = None
     if layout.channels_last:
-        total = (
-            _depthwise(n, values, window) if _is_depthwise(n, values) else _planned_conv(n, values, window)
-        )
+        if _is_depthwise(n, values):
+            total = _depthwise(n, values, window)
+        else:
+            total = planned_conv(n, values, window, _kernel(n, values), n.attr("x_zero"))
     if total is None:
         weights = read_packed(n.weight(pack_conv_weights(values), "packed"))
         shape, groups = n.outputs[0].shape, n.attr("group", 1)
@@ -80,30 +74,10 @@ def _depthwise(n: NodeView, values: np.ndarray, window: Window) -> Tensor | None
     return depthwise(n.input(0), packed, plan, shape, "int32")
 
 
-def _planned_conv(n: NodeView, values: np.ndarray, window: Window) -> Tensor:
-    """The sums of a channels-last convolution by weights [O, C/G, *K], with a plan for its schedule."""
-    groups = n.attr("group", 1)
-    rows = np.moveaxis(values, 1, -1).reshape(values.shape[0], -1)
-    kernel, plan = _plan(n, rows, groups, window)
-    packed = n.weight(pack_gemm_weights(rows, plan), PACKED)
-    return packed_conv(n.input(0), packed, plan, n.outputs[0].shape, kernel.accumulator)
-
-
-def _plan(n: NodeView, rows: np.ndarray, groups: int, window: Window | None) -> tuple[MicroKernel, GemmPlan]:
-    """The micro-kernel and the plan for constant weights as `rows` [N, K] and the node's result."""
-    data, isa = element_type(n.input(0)), n.isa
-    kernel = integer_kernel(isa, data, int(rows.min()), rows_of(n.outputs[0].shape))
-    product = Product(
-        n.outputs[0].shape,
-        shape_of(n.input(0)),
-        n=rows.shape[0] // groups,
-        k=rows.shape[1],
-        element_bytes=np.dtype(kernel.data).itemsize,
-        groups=groups,
-        window=window,
-        pad=n.attr("x_zero", 0),
-    )
-    return kernel, choose_plan(kernel, Machine.of(isa), product, converts=kernel.data != data)
+def _kernel(n: NodeView, values: np.ndarray) -> MicroKernel:
+    """The micro-kernel for the node's data and these weights."""
+    rows = rows_of(n.outputs[0].shape)
+    return integer_kernel(n.isa, element_type(n.input(0)), int(values.min()), rows)
 
 
 @op("Gemm", kind=Kind.ANCHOR, domain=DOMAIN, called=INSTRUCTION_SETS)
@@ -113,9 +87,7 @@ def gemm(n: NodeView) -> Tensor:
     call = called_gemm(n, values)
     if call is not None:
         return call
-    kernel, plan = _plan(n, values, 1, None)
-    packed = n.weight(pack_gemm_weights(values, plan), PACKED)
-    total = packed_matmul(n.input(0), packed, plan, n.outputs[0].shape, kernel.accumulator)
+    total = planned_matmul(n, n.input(0), values, n.outputs[0].shape, _kernel(n, values))
     return compute_integer.epilogue(total, n.input(2), per_channel(n, 3), lambda index: index[1])
 
 

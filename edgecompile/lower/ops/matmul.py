@@ -9,6 +9,7 @@ from tvm import te, tirx
 
 from edgecompile.kernels import compute_matmul
 from edgecompile.kernels.compute import broadcast_index, element_type, shape_of
+from edgecompile.kernels.intrinsics.select import float_kernel
 from edgecompile.kernels.math import Expr, cast
 from edgecompile.lower.planned import planned_matmul
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
@@ -19,7 +20,7 @@ def matmul(n: NodeView) -> Tensor:
     """numpy.matmul."""
     out, values = n.outputs[0], n.const(1)
     if values is not None and _is_planned(n.input(0), values):
-        return planned_matmul(n, n.input(0), values, out.shape)
+        return planned_matmul(n, n.input(0), values.T, out.shape, float_kernel(n.isa))
     return compute_matmul.matmul(n.input(0), n.input(1), out.shape, out.dtype)
 
 
@@ -49,7 +50,7 @@ def _gemm_product(n: NodeView, shape: Sequence[int], dtype: str) -> Tensor:
         return compute_matmul.gemm(a, n.input(1), trans_a, trans_b, shape, dtype)
     b = np.ascontiguousarray(values.T) if trans_b else values
     if not trans_a and _is_planned(a, b):
-        return planned_matmul(n, a, b, shape)
+        return planned_matmul(n, a, b.T, shape, float_kernel(n.isa))
     return compute_matmul.gemm(a, n.weight(b, "weights"), trans_a, False, shape, dtype)
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from edgecompile.core.fused import DOMAIN
 from edgecompile.kernels.intrinsics.multiply_add import MultiplyAdd
 from edgecompile.kernels.machine import Machine
-from edgecompile.lower import planned
 from tests.support.operators import compiled, expect, node_model
 
 Array = np.ndarray[Any, Any]
@@ -67,13 +66,19 @@ def test_an_axis_of_one_position_counts_for_nothing() -> None:
     check_conv((1, 40, 1, 3), 16, kernel_shape=[7, 1], pads=[3, 0, 3, 0])
 
 
+@pytest.mark.parametrize("groups", [1, 6])
+def test_a_window_that_sees_only_padding(groups: int) -> None:
+    """TVM folds the weights away; what is left is no matrix product."""
+    check_conv((1, 1, 1, 6), 6, kernel_shape=[1, 1], strides=[1, 2], pads=[0, 1, 0, 1], group=groups)
+
+
 @pytest.mark.parametrize("lanes", [1, 4, 16])
 @pytest.mark.parametrize("by_lane", [False, True])
 def test_every_kind_of_micro_kernel(lanes: int, by_lane: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of other instruction sets are plain vectors to LLVM, so they run here too."""
     machine = Machine(lanes, 32, 8)
     kernel = MultiplyAdd(machine, by_lane)
-    monkeypatch.setattr(planned, "float_kernel", lambda _: kernel)
+    monkeypatch.setattr("edgecompile.lower.ops.conv.float_kernel", lambda _: kernel)
     monkeypatch.setattr("edgecompile.kernels.schedules.default.find_kernel", lambda *_: kernel)
     check_conv((2, 7, 6, 6), 21, kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[1, 2])
     check_conv((1, 7, 6, 5), 21, kernel_shape=[1, 1])

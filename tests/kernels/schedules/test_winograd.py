@@ -108,7 +108,7 @@ def test_every_kind_of_micro_kernel(
     tile: int, lanes: int, by_lane: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = MultiplyAdd(Machine(lanes, 32, 8), by_lane)
-    monkeypatch.setattr(planned, "float_kernel", lambda _: kernel)
+    monkeypatch.setattr("edgecompile.lower.ops.conv.float_kernel", lambda _: kernel)
     monkeypatch.setattr("edgecompile.kernels.schedules.default.find_kernel", lambda *_: kernel)
     with winograd(tile, 1 << 14):
         check_conv((1, 13, 10, 13), 21, [1] * 4)
