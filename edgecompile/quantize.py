@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from edgecompile.errors import InputError, Problem, UsageError, did_you_mean
 from edgecompile.frontend.load import import_through
 from edgecompile.frontend.options import ImportOptions
 from edgecompile.passes.quantize.calibrate import Progress, calibrate
-from edgecompile.passes.quantize.observe import Executor
 from edgecompile.passes.quantize.prepare import preparing_passes
-from edgecompile.passes.quantize.recipes import find_recipe
-from edgecompile.passes.quantize.report import analyze, describe
-from edgecompile.passes.quantize.sample_files import call_function, load_function, open_samples
+from edgecompile.passes.quantize.recipes import Recipe, find_recipe
+from edgecompile.passes.quantize.report import analyze, describe, describe_rewrite
+from edgecompile.passes.quantize.rewrites import REWRITES
+from edgecompile.passes.quantize.sample_files import open_samples
+from edgecompile.passes.quantize.samples import Samples
+from edgecompile.passes.quantize.score import score_of
 
 Array = np.ndarray[Any, Any]
 
@@ -32,12 +34,13 @@ _SENSITIVITY_SAMPLES = 4
 class QuantizeOptions:
     """What `quantize` may be told.
 
-    `calibrate` names the samples (see passes/quantize/sample_files.py), `recipe` what to do with them. Nodes
-    named in `keep_float` compute in float. With `analyze`, the report has the sensitivity of each layer.
-    `evaluate` is "module:function", called with the network as a function of batches; it returns a score.
+    `calibrate` names the samples (see passes/quantize/sample_files.py), `recipe` what to do with them; some
+    recipes do without samples. Nodes named in `keep_float` compute in float. With `analyze`, the report has
+    the sensitivity of each layer. `evaluate` is "module:function", called with the network as a function of
+    batches; it returns a score.
     """
 
-    calibrate: str
+    calibrate: str | None = None
     recipe: str = "int8"
     keep_float: Sequence[str] = ()
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class QuantizeOptions:
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """The network with QuantizeLinear and DequantizeLinear nodes, and the report as data."""
+    """The quantized network, and the report as data."""
 
     model: Model
     report: dict[str, Any]
@@ -60,23 +63,45 @@ def quantize_source(
 ) -> QuantizeResult:
     """Quantize `source` (x.onnx, x.tflite, x.pt2 or module:function).
 
-    Raises UsageError (EC2321 to EC2323), InputError (EC33xx) and what importing raises.
+    Raises UsageError (EC2321 to EC2324), InputError (EC33xx) and what importing raises.
     """
     recipe = find_recipe(options.recipe)
+    _check_samples(recipe, options)
     imported = ImportOptions(options.input_shapes, options.constants, options.trust_pickle)
     progress("importing", 0, None)
     model, _ = import_through(source, imported, Pipeline(preparing_passes()))
-    samples = open_samples(options.calibrate, model.inputs)
+    samples = None if options.calibrate is None else open_samples(options.calibrate, model.inputs)
     _check_names(model, options.keep_float)
+    if recipe.method == "static":
+        assert samples is not None
+        result = _static(model, samples, recipe, options, progress)
+    else:
+        result = _rewrite(model, samples, recipe, options, progress)
+    if options.evaluate:
+        result.report["evaluation"] = _evaluate(options.evaluate, model, result.model, progress)
+    return result
+
+
+def _static(
+    model: Model, samples: Samples, recipe: Recipe, options: QuantizeOptions, progress: Progress
+) -> QuantizeResult:
+    """Weights and activations in integers, on scales that are chosen once."""
     calibrated = calibrate(model, samples, recipe, options.keep_float, samples.count, progress)
     quantized = calibrated.quantized()
     few = list(samples.first(_MEASURED_SAMPLES))
     report = describe(calibrated, quantized, recipe, few)
     if options.analyze:
         report |= analyze(calibrated, few[:_SENSITIVITY_SAMPLES], progress)
-    if options.evaluate:
-        report["evaluation"] = _evaluate(options.evaluate, model, quantized, progress)
     return QuantizeResult(quantized, report)
+
+
+def _rewrite(
+    model: Model, samples: Samples | None, recipe: Recipe, options: QuantizeOptions, progress: Progress
+) -> QuantizeResult:
+    """The network with other forms of its contractions; activations between them stay float."""
+    rewritten = REWRITES[recipe.method](model, samples, recipe, options.keep_float, progress)
+    few = [] if samples is None else list(samples.first(_MEASURED_SAMPLES))
+    return QuantizeResult(rewritten.model, describe_rewrite(model, rewritten, recipe, few))
 
 
 def write_result(result: QuantizeResult, output: Path, report: Path | None = None) -> None:
@@ -87,6 +112,13 @@ def write_result(result: QuantizeResult, output: Path, report: Path | None = Non
             report.write_text(json.dumps(result.report, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise InputError(Problem("EC3309", "cannot write the result", str(output), str(error))) from None
+
+
+def _check_samples(recipe: Recipe, options: QuantizeOptions) -> None:
+    if options.calibrate is None and recipe.needs_samples:
+        why = "ranges of activations are measured on samples of the inputs"
+        fix = "give --calibrate data.npz, a folder, or package.module:function"
+        raise UsageError(Problem("EC2324", "--calibrate is missing", "", why, fix))
 
 
 def _check_names(model: Model, names: Sequence[str]) -> None:
@@ -100,39 +132,9 @@ def _check_names(model: Model, names: Sequence[str]) -> None:
         raise UsageError(*problems)
 
 
-def _evaluate(source: str, before: Model, after: Model, progress: Progress) -> dict[str, Any]:
-    """What the user's function says about both networks. Raises InputError (EC3310) for what is no number."""
-    score = load_function(source)
+def _evaluate(source: str, before: Model, after: Model, progress: Progress) -> dict[str, float]:
     results = {}
     for name, model in (("float", before), ("quantized", after)):
         progress(f"evaluating the {name} network", 0, None)
-        result = call_function(score, source, as_function(model))
-        if not isinstance(result, int | float | np.number):
-            why, fix = f"it returned a {type(result).__name__}", "return one number, such as an accuracy"
-            raise InputError(Problem("EC3310", f"'{source}' gives no score", source, why, fix))
-        results[name] = float(result)
+        results[name] = score_of(source, model)
     return results | {"difference": results["quantized"] - results["float"]}
-
-
-def as_function(model: Model) -> Callable[..., Any]:
-    """`model` as a function of whole batches: arrays (N, ...) go in, one an input, and come out.
-
-    A leading dimension of 1 in the network's shapes is the sample axis. Computed in onnxruntime, quantized
-    networks without its graph optimizations.
-    """
-    execute = Executor(model, exact=any(node.op_type == "QuantizeLinear" for node in model.graph.graph))
-    infos = model.inputs
-
-    def run(*batches: Array) -> Any:
-        results = []
-        for sample in zip(*batches, strict=True):
-            feeds = {
-                info.name: np.ascontiguousarray(array, dtype=info.dtype).reshape(info.shape)
-                for info, array in zip(infos, sample, strict=True)
-            }
-            results.append(list(execute(feeds).values()))
-        columns = [np.stack(column) for column in zip(*results, strict=True)]
-        merged = [column[:, 0] if column.shape[1:2] == (1,) else column for column in columns]
-        return merged[0] if len(merged) == 1 else tuple(merged)
-
-    return run

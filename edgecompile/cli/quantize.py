@@ -81,7 +81,7 @@ def command(
         raise UsageError(Problem("EC2000", "MODEL is missing", "", "", fix))
     imported = import_options(inputs, constants, trust_pickle)
     options = QuantizeOptions(
-        calibrate=required_samples(calibrate),
+        calibrate=calibrate,
         recipe=recipe,
         keep_float=keep_float,
         input_shapes=imported.input_shapes,
@@ -126,7 +126,7 @@ def quantized_file(
     from edgecompile.quantize import QuantizeOptions, write_result
 
     options = QuantizeOptions(
-        calibrate=required_samples(calibrate),
+        calibrate=calibrate,
         recipe=recipe,
         keep_float=keep_float,
         input_shapes=imported.input_shapes,
@@ -139,15 +139,6 @@ def quantized_file(
         yield str(path)
 
 
-def required_samples(calibrate: str | None) -> str:
-    """The value of --calibrate; raises UsageError (EC2324) without one."""
-    if calibrate is None:
-        why = "ranges of activations are measured on samples of the inputs"
-        fix = "give --calibrate data.npz, a folder, or package.module:function"
-        raise UsageError(Problem("EC2324", "--calibrate is missing", "", why, fix))
-    return calibrate
-
-
 def network_stem(model: str) -> str:
     """What a file made from `model` is called."""
     return Path(model).stem if Path(model).suffix else model.rpartition(":")[2]
@@ -155,17 +146,29 @@ def network_stem(model: str) -> str:
 
 def describe(report: dict[str, Any]) -> list[str]:
     """The report in a few lines."""
-    lines = [
-        f"recipe   {report['recipe']}, {report['samples']} samples",
-        f"layers   {report['layers_in_integers']} in integers, {len(report['layers_in_float'])} in float",
-    ]
-    lines += [f"float    {name}" for name in report["layers_in_float"]]
+    lines = _describe_static(report) if "samples" in report else _describe_rewrite(report)
     lines += [f"output   {name}: {_decibels(ratio)}" for name, ratio in report["outputs"].items()]
     lines += [f"suggest  --keep-float {name}" for name in report.get("suggested_keep_float", ())]
     if "evaluation" in report:
         scores = report["evaluation"]
         lines.append(f"score    {scores['quantized']:.4f} (float {scores['float']:.4f})")
     return lines + [f"note: {note}" for note in report["notes"]]
+
+
+def _describe_static(report: dict[str, Any]) -> list[str]:
+    lines = [
+        f"recipe   {report['recipe']}, {report['samples']} samples",
+        f"layers   {report['layers_in_integers']} in integers, {len(report['layers_in_float'])} in float",
+    ]
+    return lines + [f"float    {name}" for name in report["layers_in_float"]]
+
+
+def _describe_rewrite(report: dict[str, Any]) -> list[str]:
+    before, after = (report["bytes_of_constants"][key] / 1000 for key in ("float", "quantized"))
+    return [
+        f"recipe   {report['recipe']}",
+        f"layers   {len(report['layers_quantized'])} quantized, constants {before:.1f} -> {after:.1f} kB",
+    ]
 
 
 def _decibels(ratio: float | None) -> str:

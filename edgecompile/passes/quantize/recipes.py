@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from edgecompile.errors import Problem, UsageError, did_you_mean
 from edgecompile.passes.quantize.ranges import RangeMethod
+
+# static: weights and activations as integers, on scales that are chosen once. The others are rewrites of the
+# network's contractions, see edgecompile/quantize.py.
+Method = Literal["static"]
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One way to quantize.
 
-    `per_channel`: weights have a scale for each output channel, otherwise one. `ranges`: how the range of an
-    activation is chosen. `equalize`: channels are scaled to have like ranges. `clip_weights`: the scales of
-    weights are those of the least square error, otherwise of the greatest weight. `correct_bias`: biases
-    make up for what rounding does to the mean of a channel.
+    `method`: what is done at all. `needs_samples`: whether it cannot do without calibration samples.
+
+    The rest is for the method "static". `per_channel`: weights have a scale for each output channel,
+    otherwise one. `ranges`: how the range of an activation is chosen. `equalize`: channels are scaled to have
+    like ranges. `clip_weights`: the scales of weights are those of the least square error, otherwise of the
+    greatest weight. `correct_bias`: biases make up for what rounding does to the mean of a channel.
     """
 
     name: str
     description: str
+    method: Method = "static"
+    needs_samples: bool = True
     per_channel: bool = True
     ranges: RangeMethod = "mse"
     equalize: bool = False

@@ -14,6 +14,7 @@ from edgecompile.passes.quantize.measure import Sensitivity, sensitivities, sugg
 from edgecompile.passes.quantize.observe import Sample
 from edgecompile.passes.quantize.plan import is_real_move
 from edgecompile.passes.quantize.recipes import Recipe
+from edgecompile.passes.quantize.rewritten import Rewritten
 
 SCHEMA_VERSION = 1
 
@@ -53,6 +54,28 @@ def describe(
         "tensors": tensors,
         "notes": list(quantized.notes),
     }
+
+
+def describe_rewrite(
+    before: Model, rewritten: Rewritten, recipe: Recipe, samples: Sequence[Sample]
+) -> dict[str, Any]:
+    """The report of a rewrite; noise is measured on `samples`, if there are any."""
+    after = rewritten.model
+    outputs = {info.name: info.name for info in after.outputs}
+    ratios = tensor_ratios(before, after, outputs, samples) if samples else {}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "recipe": recipe.name,
+        "outputs": {name: _finite(ratio) for name, ratio in ratios.items()},
+        "layers_quantized": list(rewritten.layers),
+        "bytes_of_constants": {"float": _constant_bytes(before), "quantized": _constant_bytes(after)},
+        "notes": list(after.notes),
+    }
+
+
+def _constant_bytes(model: Model) -> int:
+    arrays = [value.const_value for value in model.graph.graph.initializers.values()]
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _computes_float(node: ir.Node) -> bool:

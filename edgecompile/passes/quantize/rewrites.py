@@ -1,0 +1,17 @@
+"""The recipes that rewrite contractions and leave the activations between them in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from edgecompile.core.model import Model
+from edgecompile.passes.quantize.calibrate import Progress
+from edgecompile.passes.quantize.recipes import Recipe
+from edgecompile.passes.quantize.rewritten import Rewritten
+from edgecompile.passes.quantize.samples import Samples
+
+# The network after `preparing_passes` (not to be changed), the samples if there are any, the recipe, nodes to
+# leave alone, and who is told of progress.
+Rewrite = Callable[[Model, Samples | None, Recipe, Sequence[str], Progress], Rewritten]
+
+REWRITES: Mapping[str, Rewrite] = {}
