@@ -1,4 +1,4 @@
-"""Trained networks in int8: the binary of every target computes, bit by bit, what the interpreter specifies."""
+"""Trained networks in int8: the binary of every target computes exactly what the interpreter specifies."""
 
 from __future__ import annotations
 
