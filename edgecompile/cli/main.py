@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "bench": "Measure an artifact's speed on a device.",
     "report": "Show what was compiled: memory, kernels, notes, verification.",
     "inspect": "List a network's layers, multiply-accumulates and memory.",
+    "logs": "Show, join and repair files of tuning records.",
     "targets": "List and show what can be compiled for.",
     "devices": "List and probe where artifacts can be executed.",
     "doctor": "Check the installation and the external tools.",

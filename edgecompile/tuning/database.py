@@ -1,0 +1,84 @@
+"""All that was measured: the union of any number of files of records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgecompile.errors import InputError, Problem
+from edgecompile.tuning.journal import read_journal
+from edgecompile.tuning.record import Damage, Metric, Trial, Workload
+
+SUFFIX = ".jsonl"
+
+
+@dataclass
+class Database:
+    """Workloads by their keys and trials, each once, in the order in which they were added.
+
+    `damages` are the lines that could not be read.
+    """
+
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    damages: list[Damage] = field(default_factory=list)
+    _trials: dict[str, Trial] = field(default_factory=dict)
+    _of: dict[tuple[str, str, Metric], list[Trial]] = field(default_factory=dict)
+
+    @staticmethod
+    def open(*sources: Path) -> Database:
+        """The records of files, and of all files in folders and below. Raises InputError (EC3501, EC3504)."""
+        database = Database()
+        for source in sources:
+            for path in find_journals(source):
+                contents = read_journal(path)
+                database.damages += contents.damages
+                for record in contents.records:
+                    database.add(record)
+        return database
+
+    def add(self, record: Workload | Trial) -> bool:
+        """Whether `record` is new."""
+        if isinstance(record, Workload):
+            known = record.key in self.workloads
+            self.workloads.setdefault(record.key, record)
+            return not known
+        if record.identity in self._trials:
+            return False
+        self._trials[record.identity] = record
+        self._of.setdefault((record.workload, record.target, record.metric), []).append(record)
+        return True
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials."""
+        return list(self._trials.values())
+
+    def of(self, workload: str, target: str, metric: Metric) -> Sequence[Trial]:
+        """The trials of one workload on one target, failures included."""
+        return self._of.get((workload, target, metric), [])
+
+    def best(self, workload: str, target: str, metric: Metric) -> Trial | None:
+        """The trial with the least value; None when there is none without a failure."""
+        return min(succeeded(self.of(workload, target, metric)), key=value_of, default=None)
+
+
+def succeeded(trials: Iterable[Trial]) -> Iterator[Trial]:
+    """The trials that have a value."""
+    return (trial for trial in trials if trial.value is not None)
+
+
+def value_of(trial: Trial) -> float:
+    """The value of a trial that succeeded."""
+    assert trial.value is not None
+    return trial.value
+
+
+def find_journals(source: Path) -> list[Path]:
+    """The files of records in a folder and below, or the file itself. Raises InputError (EC3504)."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        fix = "give a folder of records, or a .jsonl file"
+        raise InputError(Problem("EC3504", "there are no records", str(source), "it does not exist", fix))
+    return sorted(source.rglob(f"*{SUFFIX}"))
