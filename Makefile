@@ -49,7 +49,9 @@ bench: setup ## measure speed and size and render docs/performance.md; BENCH_ARG
 	$(BIN)/python -m benchmarks.page
 
 bench-accuracy: setup ## what quantization costs in accuracy; EDGECOMPILE_ZOO names models and data
-	$(BIN)/python -m benchmarks.accuracy $(ACCURACY_ARGS)
+	$(BIN)/python -m benchmarks.calibration --json benchmarks/results/calibration.json; costs=$$?; \
+	$(BIN)/python -m benchmarks.accuracy $(ACCURACY_ARGS); scores=$$?; \
+	$(BIN)/python -m benchmarks.accuracy_page && exit $$((costs | scores))
 
 clean: ## remove .venv and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,12 +1,15 @@
 """What quantization costs in accuracy, on labelled data that was not calibrated with.
 
-    python -m benchmarks.accuracy [--networks NAME,...] [--compiled] [--json FILE]
+    python -m benchmarks.accuracy [--models NAME,...] [--contenders NAME,...] [--compiled] [--json FILE]
 
 At most 128 units, or a quarter of the data, calibrate; the rest is scored. Where there are only about 128
-units, each quarter calibrates in turn. The quantized network is executed by onnxruntime without graph
-optimizations; with --compiled also by the binary for this machine. Drops are in points (hundredths of the
-score) with a 95 % interval from 1000 paired bootstrap samples over units. A bar holds when the drop or the
-lower end of its interval is within it; the exit status is 1 when one does not hold.
+units, each quarter calibrates in turn. Our recipes and onnxruntime's quantizer get the same units. Quantized
+networks are executed by onnxruntime without graph optimizations; with --compiled, that of the recipe int8 is
+executed by the binary for this machine as well. Drops are in points (hundredths of the score) with a 95 %
+interval from paired bootstrap samples over units. A bar holds when the drop or the lower end of its interval
+is within it; the exit status is 1 when one does not hold.
+
+The rows of one network replace those in the file and the others stay, so that a run can go on later.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy_tasks import TASKS, Data, Outcome, Task
+from benchmarks.accuracy_contenders import CONTENDERS, PEERS, Quantize
+from benchmarks.accuracy_figures import Answers, Row, figures, judged
+from benchmarks.accuracy_tasks import TASKS, Data, Task
 from edgecompile.cli.ui import table
 from edgecompile.compiler import CompileOptions, compile_model
 from edgecompile.core.model import Model
@@ -32,42 +38,19 @@ from edgecompile.core.target import find_target
 from edgecompile.execute import CompiledNetwork
 from edgecompile.frontend.load import import_through
 from edgecompile.frontend.options import ImportOptions
-from edgecompile.passes.quantize.calibrate import calibrate
-from edgecompile.passes.quantize.measure import Ratio
 from edgecompile.passes.quantize.observe import Executor, Sample
 from edgecompile.passes.quantize.prepare import preparing_passes
-from edgecompile.passes.quantize.recipes import find_recipe
 
 Array = np.ndarray[Any, Any]
-Row = dict[str, Any]
-# A network as a function of the inputs of one unit.
-Network = Callable[[tuple[Array, ...]], list[Array]]
+# A network as a function of the inputs of some units; it yields the outputs of each.
+Network = Callable[[Sequence[tuple[Array, ...]]], Iterable[list[Array]]]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+COMPILED = "int8"
 _SEED = 0
 _MOST_SAMPLES = 128
-
-
-@dataclass
-class _Answers:
-    """What both networks said about the scored units, in the same order."""
-
-    units: list[int]
-    before: list[Outcome]
-    after: list[Outcome]
-    agreements: list[Array]
-    ratio: Ratio
-
-    @staticmethod
-    def none() -> _Answers:
-        return _Answers([], [], [], [], Ratio())
-
-    def add(self, data: Data, unit: int, before: list[Array], after: list[Array]) -> None:
-        self.units.append(unit)
-        self.before.append(data.judge(unit, before))
-        self.after.append(data.judge(unit, after))
-        self.agreements.append(np.atleast_1d(data.decide(before) == data.decide(after)))
-        self.ratio.add(before[0], after[0])
+# So many units are in memory at a time.
+_BATCH = 64
 
 
 def splits(units: int, folds: int) -> Iterator[tuple[Array, Array]]:
@@ -79,92 +62,79 @@ def splits(units: int, folds: int) -> Iterator[tuple[Array, Array]]:
         yield np.sort(chosen), np.setdiff1d(order, chosen)
 
 
-def paired_interval(data: Data, answers: _Answers) -> tuple[float, float]:
-    """The middle 95 % of the drop in points over resampled units, the same ones for both networks.
-
-    A unit that several folds score is drawn with all its outcomes.
-    """
-    generator = np.random.default_rng(_SEED)
-    places: dict[int, list[int]] = {}
-    for place, unit in enumerate(answers.units):
-        places.setdefault(unit, []).append(place)
-    of_unit = list(places.values())
-    drops = []
-    for _ in range(data.resamples):
-        chosen = [i for draw in generator.integers(0, len(of_unit), len(of_unit)) for i in of_unit[draw]]
-        scores = [data.score([outcomes[i] for i in chosen]) for outcomes in (answers.before, answers.after)]
-        drops.append(100 * (scores[0] - scores[1]))
-    low, high = np.percentile(drops, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def measure(task: Task, compiled: bool) -> Row:
-    """One row of the result."""
+def measure(task: Task, contenders: Mapping[str, Quantize], compiled: bool) -> list[Row]:
+    """The rows of one network: one for each contender, and one for the binary."""
     data = task.load()
-    imported = ImportOptions(task.shapes)
-    model, _ = import_through(str(task.path), imported, Pipeline(preparing_passes()))
-    before = _executed(model)
-    answers, on_device = _Answers.none(), _Answers.none()
+    model, _ = import_through(str(task.path), ImportOptions(task.shapes), Pipeline(preparing_passes()))
+    before = _Remembered(data, _executed(model))
+    rows = []
+    for name, quantize in contenders.items():
+        print(f"{task.network}, {name} ...", file=sys.stderr)
+        started = time.perf_counter()
+        try:
+            rows += _measure_contender(data, model, before, quantize, compiled and name == COMPILED)
+        except Exception as error:  # every quantizer has classes of its own
+            rows.append({"error": str(error).strip() or type(error).__name__})
+        for row in rows:
+            row.setdefault("network", task.network)
+            row.setdefault("recipe", name)
+        print(f"    {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return rows
+
+
+def _measure_contender(
+    data: Data, model: Model, before: _Remembered, quantize: Quantize, compiled: bool
+) -> list[Row]:
+    answers = {"onnxruntime": Answers()} | ({"binary": Answers()} if compiled else {})
     samples = 0
     for chosen, scored in splits(data.units, data.folds):
-        samples = len(chosen)
-        names = [info.name for info in model.inputs]
+        samples, names = len(chosen), [info.name for info in model.inputs]
         feeds: list[Sample] = [dict(zip(names, data.inputs(int(u)), strict=True)) for u in chosen]
-        quantized = calibrate(model.copy(), feeds, find_recipe(task.recipe)).quantized()
-        after = _executed(quantized)
-        binary = _compiled(quantized, task.network) if compiled else None
-        for unit in map(int, scored):
-            inputs = data.inputs(unit)
-            exact = before(inputs)
-            answers.add(data, unit, exact, after(inputs))
-            if binary is not None:
-                on_device.add(data, unit, exact, binary(inputs))
-    row = {"network": task.network, "recipe": task.recipe, "samples": samples, "folds": data.folds}
-    row |= _figures(task, data, answers)
-    if compiled:
-        row["compiled"] = _figures(task, data, on_device)
-    return row
+        quantized = quantize(model, feeds)
+        networks = {"onnxruntime": _executed(quantized, exact=True)}
+        if compiled:
+            networks["binary"] = _compiled(quantized)
+        for start in range(0, len(scored), _BATCH):
+            units = [int(unit) for unit in scored[start : start + _BATCH]]
+            inputs = [data.inputs(unit) for unit in units]
+            for name, network in networks.items():
+                for unit, result in zip(units, network(inputs), strict=True):
+                    answers[name].add(data, unit, before(unit), result)
+    common = {"samples": samples, "folds": data.folds}
+    return [common | {"executed_by": name} | figures(data, found) for name, found in answers.items()]
 
 
-def _figures(task: Task, data: Data, answers: _Answers) -> Row:
-    before, after = data.score(answers.before), data.score(answers.after)
-    low, high = paired_interval(data, answers)
-    decisions = np.concatenate(answers.agreements)
-    agreement = 100 * float(decisions.mean()) if decisions.size else None
-    drop = 100 * (before - after)
-    enough = task.least_agreement is None or (agreement is not None and agreement >= task.least_agreement)
-    return {
-        "n": len(answers.before),
-        "float": before,
-        "quantized": after,
-        "drop": drop,
-        "interval": [low, high],
-        "agreement": agreement,
-        "sqnr_db": answers.ratio.decibels,
-        "bar": {"largest_drop": task.largest_drop, "least_agreement": task.least_agreement},
-        "met": min(drop, low) <= task.largest_drop and enough,
-    }
+class _Remembered:
+    """The float network's outputs of each unit, computed once."""
+
+    def __init__(self, data: Data, network: Network) -> None:
+        self._data, self._network = data, network
+        self._known: dict[int, list[Array]] = {}
+
+    def __call__(self, unit: int) -> list[Array]:
+        if unit not in self._known:
+            (self._known[unit],) = self._network([self._data.inputs(unit)])
+        return self._known[unit]
 
 
-def _executed(model: Model) -> Network:
-    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.graph)
-    execute = Executor(model, exact=quantized)
+def _executed(model: Model, exact: bool = False) -> Network:
+    execute = Executor(model, exact=exact)
     names = [info.name for info in model.inputs]
-    return lambda inputs: list(execute(dict(zip(names, inputs, strict=True))).values())
+    return lambda units: (list(execute(dict(zip(names, unit, strict=True))).values()) for unit in units)
 
 
-def _compiled(model: Model, name: str) -> Network:
+def _compiled(model: Model) -> Network:
     """The network compiled for this machine; the folder goes with the function."""
     folder = tempfile.TemporaryDirectory(prefix="edgecompile-accuracy-")
-    source = Path(folder.name) / f"{name}.onnx"
+    source = Path(folder.name) / "network.onnx"
     source.write_bytes(model.to_bytes())
     options = CompileOptions(find_target("host"))
     network = CompiledNetwork(compile_model(str(source), options, Path(folder.name) / "out.edge").artifact)
 
-    def run(inputs: tuple[Array, ...]) -> list[Array]:
+    def run(units: Sequence[tuple[Array, ...]]) -> list[list[Array]]:
         assert folder.name
-        result = network.run([array[None] for array in inputs])
-        return [array[0] for array in network.outputs(result, 1)]
+        result = network.run([np.stack(arrays) for arrays in zip(*units, strict=True)])
+        return [list(outputs) for outputs in zip(*network.outputs(result, len(units)), strict=True)]
 
     return run
 
@@ -172,47 +142,92 @@ def _compiled(model: Model, name: str) -> Network:
 def render(rows: Sequence[Row]) -> str:
     """The rows as a table for people."""
     headers = ("NETWORK", "RECIPE", "N", "FLOAT", "INT8", "DROP", "95 % INTERVAL", "AGREE", "SQNR", "BAR")
-    lines = []
-    for row in rows:
-        for label, figures in (("", row), (" (binary)", row.get("compiled"))):
-            if figures is not None:
-                lines.append((row["network"] + label, row["recipe"], *_cells(figures)))
-    return table(headers, lines)
+    return table(headers, [(row["network"], label(row), *cells(row)) for row in rows])
 
 
-def _cells(figures: Row) -> tuple[str, ...]:
-    low, high = figures["interval"]
-    agreement = figures["agreement"]
+def label(row: Row) -> str:
+    """The recipe, and whether the binary was executed."""
+    return str(row["recipe"]) + (", binary" if row.get("executed_by") == "binary" else "")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """What is said about one contender, as words for a table."""
+    if "error" in row:
+        return ("failed", *[""] * 7)
+    low, high = row["interval"]
+    agreement = row["agreement"]
     return (
-        str(figures["n"]),
-        f"{100 * figures['float']:.2f}",
-        f"{100 * figures['quantized']:.2f}",
-        f"{figures['drop']:.2f}",
+        str(row["n"]),
+        f"{100 * row['float']:.2f}",
+        f"{100 * row['quantized']:.2f}",
+        f"{row['drop']:.2f}",
         f"{low:.2f} to {high:.2f}",
         "-" if agreement is None else f"{agreement:.2f}",
-        f"{figures['sqnr_db']:.1f}",
-        "met" if figures["met"] else "missed",
+        f"{row['sqnr_db']:.1f}",
+        _verdict(row),
     )
+
+
+def _verdict(row: Row) -> str:
+    """Whether the bar holds, and whether only the interval of the drop lets it."""
+    if "met" not in row:
+        return ""
+    if not row["met"]:
+        return "missed"
+    return "met" if row["drop"] <= row["bar"]["largest_drop"] else "met by the interval"
+
+
+def merged(record: Row, rows: Sequence[Row]) -> Row:
+    """`record` with `rows` in place of those of the same networks and recipes, in the order of the tasks."""
+    new = {(row["network"], row["recipe"]) for row in rows}
+    kept = [row for row in record.get("rows", []) if (row["network"], row["recipe"]) not in new]
+    networks, recipes = [task.network for task in TASKS], list(CONTENDERS)
+
+    def place(row: Row) -> tuple[int, int]:
+        return networks.index(row["network"]), recipes.index(row["recipe"])
+
+    versions = {name: metadata.version(name) for name in ("edgecompile", "onnxruntime")}
+    together = [_judged(row, [*kept, *rows]) for row in sorted([*kept, *rows], key=place)]
+    return {"schema_version": SCHEMA_VERSION, "versions": versions, "rows": together}
+
+
+def _judged(row: Row, rows: Sequence[Row]) -> Row:
+    """`row` against its bar, if there is one, and what other quantizers made of the same network."""
+    bars = next(task.bars for task in TASKS if task.network == row["network"])
+    if "error" in row or row["recipe"] not in bars:
+        return row
+    peers = [other for other in rows if other["network"] == row["network"] and other["recipe"] in PEERS]
+    return judged(row, bars[row["recipe"]], peers)
+
+
+def holds(row: Row) -> bool:
+    """Whether nothing about `row` is worse than it should be."""
+    return row["recipe"] in PEERS or bool(row.get("met", "error" not in row))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; the exit status."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--networks", default="", help="only these, separated by commas")
+    parser.add_argument("--models", default="", help="only these, separated by commas")
+    parser.add_argument("--contenders", default="", help="only these, separated by commas")
     parser.add_argument("--compiled", action="store_true", help="execute the compiled binaries as well")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="merge the result into it")
     parsed = parser.parse_args(arguments)
-    wanted = [name for name in parsed.networks.split(",") if name]
-    rows = []
-    for task in TASKS:
-        if not wanted or task.network in wanted:
-            print(f"{task.network}, {task.recipe} ...", file=sys.stderr)
-            rows.append(measure(task, parsed.compiled))
-    print(render(rows))
-    if parsed.json is not None:
-        record = {"schema_version": SCHEMA_VERSION, "rows": rows}
-        write_atomically(parsed.json, (json.dumps(record, indent=2) + "\n").encode())
-    return 0 if all(row["met"] for row in rows) else 1
+    models, names = (
+        [name for name in text.split(",") if name] for text in (parsed.models, parsed.contenders)
+    )
+    contenders = {name: CONTENDERS[name] for name in CONTENDERS if not names or name in names}
+    record: Row = {}
+    if parsed.json is not None and parsed.json.exists():
+        record = json.loads(parsed.json.read_text(encoding="utf-8"))
+    wanted = [task for task in TASKS if not models or task.network in models]
+    for task in wanted:
+        record = merged(record, measure(task, contenders, parsed.compiled))
+        print(render([row for row in record["rows"] if row["network"] == task.network]), flush=True)
+        if parsed.json is not None:
+            write_atomically(parsed.json, (json.dumps(record, indent=2) + "\n").encode())
+    measured = {task.network for task in wanted}
+    return 0 if all(holds(row) for row in record["rows"] if row["network"] in measured) else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy_page import ACCURACY, CALIBRATION
 from benchmarks.interleave import geometric_mean
 from benchmarks.networks import CORE
 
@@ -34,11 +35,15 @@ _COUNT_COLUMNS = (
 
 
 def main() -> int:
-    files = sorted(RESULTS.glob("*.json"))
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     above = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    PAGE.write_text(above + MARK + "\n\n" + render(results), encoding="utf-8")
+    PAGE.write_text(above + MARK + "\n\n" + render(load_results()), encoding="utf-8")
     return 0
+
+
+def load_results() -> list[Row]:
+    """What was measured of speed and size; accuracy has a page of its own."""
+    files = [path for path in sorted(RESULTS.glob("*.json")) if path.name not in (ACCURACY, CALIBRATION)]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in files]
 
 
 def render(results: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -16,10 +16,10 @@ from edgecompile.core.artifact import Artifact, open_artifact
 from edgecompile.core.integer import DOMAIN, ROUNDINGS, Rounding
 from edgecompile.core.model import Model
 from edgecompile.core.target import find_target
-from edgecompile.errors import InputError, UnsupportedError, VerificationError
+from edgecompile.errors import InputError, UnsupportedError, UsageError, VerificationError
 from edgecompile.execute import load_golden
 from edgecompile.golden import npz_bytes
-from edgecompile.passes.prove import generate_inputs
+from edgecompile.passes.prove import generate_inputs, run_model
 from edgecompile.passes.quantize.interpreter import Interpreter
 from edgecompile.verify import verify_artifact
 from tests.support.execute import execute
@@ -71,6 +71,82 @@ def test_code_computes_the_integers_of_the_interpreter(dtype: str, rounding: Rou
     results = execute(after, list(feed.values()), emit=emit)
     for got, want in zip(results, Interpreter(after).run(feed), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def every_operator_of_16_bits() -> Model:
+    """Sums, products, averages and moves of int16, a convolution and a product whose sums need 64 bits."""
+    g = QuantizedGraph("int16")
+    x = g.input(normal(1, 3, 13, 13))
+
+    def conv(data: str, out: int, inner: int, size: int, seed: int, **attributes: Any) -> str:
+        weights = g.weights(normal(out, inner, size, size, seed=seed) * 0.4)
+        pads = [size // 2] * 4
+        return g.node(
+            "Conv", [data, weights, g.constant(normal(out, seed=seed) * 0.1)], pads=pads, **attributes
+        )
+
+    stem = g.quantized(g.node("Relu", [conv(x, 16, 3, 3, 1, strides=[2, 2])]))
+    depthwise = g.quantized(conv(stem, 16, 1, 3, 2, group=16))
+    grouped = g.quantized(conv(depthwise, 16, 4, 1, 3, group=4))
+    block = g.quantized(g.node("Clip", [g.node("Add", [grouped, stem]), "", g.constant(np.float32(1.5))]))
+    mean = g.quantized(g.node("GlobalAveragePool", [block]))
+    gated = g.quantized(g.node("Mul", [block, mean]))
+    scaled = g.quantized(g.node("Mul", [gated, g.constant(np.float32(-0.37))]))
+    shifted = g.quantized(g.node("Add", [scaled, g.constant(normal(16, 1, 1, seed=4))]))
+    pools = [
+        g.quantized(g.node("AveragePool", [shifted], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])),
+        g.quantized(g.node("MaxPool", [gated], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])),
+    ]
+    both = g.quantized(g.node("Concat", pools, axis=1))
+    resized = g.quantized(g.node("Resize", [both, "", g.constant(np.array([1, 1, 2, 2], np.float32))]))
+    padded = g.quantized(g.node("Pad", [resized, g.constant(np.array([0, 0, 0, 1, 0, 0, 2, 0]))]))
+    flat = g.node("Reshape", [both, g.constant(np.array([1, -1]))])
+    weights = np.sign(normal(512, 10, seed=5)) * np.linspace(0.09, 0.1, 10)
+    deep = g.node("Gemm", [g.node("Concat", [flat, flat], axis=1), g.weights(np.tile(weights, (2, 1)), 1)])
+    logits = g.quantized(deep)
+    square = g.quantized(g.node("MatMul", [g.quantized(g.node("Transpose", [logits])), logits]))
+    wide = g.quantized(g.node("MatMul", [logits, square]))
+    return g.model(padded, g.quantized(g.node("Sub", [wide, g.quantized(g.node("ReduceMean", [wide]))])))
+
+
+@pytest.mark.parametrize(
+    ("rounding", "emit"), [("single", "lib"), ("double", "lib"), ("float", "lib"), ("single", "c")]
+)
+def test_integers_of_16_bits(rounding: Rounding, emit: str) -> None:
+    before = every_operator_of_16_bits()
+    after = converted(before, rounding, "int16")
+    assert not [note for note in after.notes if "in float" in note]
+    wide = [n.op_type for n in after.graph.graph if "sum_shift" in n.attributes]
+    assert wide == ["Gemm", "MatMul"]
+    feed = generate_inputs(before.inputs, 7)
+    expected = Interpreter(after).run(feed)
+    results = execute(after, list(feed.values()), emit=emit)
+    for got, want, real in zip(results, expected, run_model(before, feed), strict=True):
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_allclose(want, real, atol=2e-3 * np.abs(real).max())
+
+
+@pytest.mark.parametrize("target", ["host", "cortex-a72", "cortex-a76", "cortex-m4"])
+def test_devices_compute_16_bits(tmp_path: Path, target: str) -> None:
+    source = save(every_operator_of_16_bits().to_proto(), tmp_path / "net.onnx")
+    built = compiled(source, target, tmp_path / "net.edge", io="int16", prove=target == "host")
+    assert {info.dtype for info in (*built.artifact.manifest.inputs, *built.artifact.manifest.outputs)} == {
+        "int16"
+    }
+    report = verify_artifact(built.artifact, per_layer=True)
+    assert report.verification.max_error == report.verification.tolerance == 0.0
+    assert {layer.max_error for layer in report.layers} == {0.0}
+
+
+@pytest.mark.parametrize(("io", "dtype"), [("int8", "int16"), ("int16", "int8")])
+def test_borders_of_another_type_are_refused(
+    tmp_path: Path, io: Literal["int8", "int16"], dtype: str
+) -> None:
+    graph = QuantizedGraph(dtype)
+    result = graph.quantized(graph.node("Relu", [graph.input(normal(2, 6))]))
+    source = save(graph.model(result).to_proto(), tmp_path / "net.onnx")
+    with pytest.raises(UsageError, match=rf"EC2371.*--io {io} does not fit.*as {dtype}.*--io {dtype}"):
+        compiled(source, "host", tmp_path / "net.edge", io=io)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +256,38 @@ def test_float_islands_are_reported_and_allowed_for(tmp_path: Path) -> None:
     assert "(LpNormalization) is computed in float: there is no integer operator for it" in notes[0]
     assert sum(node.domain == DOMAIN for node in _graph(built).node) == 2
     assert verify_artifact(built.artifact).verification.passed
+
+
+def decoder() -> Model:
+    """What networks for images end in: transposed convolutions and interpolation between convolutions."""
+    g = QuantizedGraph()
+    data = g.input(normal(1, 3, 6, 5))
+    stem = g.quantized(g.node("Relu", [g.node("Conv", [data, g.weights(normal(12, 3, 1, 1, seed=1))])]))
+
+    def grown(value: str, inputs: int, outputs: int, size: int, **attributes: Any) -> str:
+        weights = g.weights(normal(inputs, outputs, size, size, seed=size) * 0.3, 1)
+        bias = g.constant(normal(outputs * attributes.get("group", 1), seed=size))
+        wide = g.node("ConvTranspose", [value, weights, bias], strides=[2, 2], **attributes)
+        return g.quantized(g.node("Relu", [wide]))
+
+    wide = grown(stem, 12, 12, 3, pads=[1, 1, 1, 1], output_padding=[1, 1])
+    sizes = g.constant(np.array([1, 12, 17, 13]))
+    smooth = g.quantized(g.node("Resize", [wide, "", "", sizes], mode="linear"), like=g.values[wide])
+    depthwise = grown(smooth, 12, 1, 4, pads=[1, 1, 1, 1], group=12)
+    last = grown(depthwise, 12, 4, 2)
+    greatest = g.node("ReduceMin", [g.node("GlobalMaxPool", [last])], keepdims=0)
+    return g.model(g.quantized(g.node("Conv", [last, g.weights(normal(2, 4, 1, 1))])), g.quantized(greatest))
+
+
+@pytest.mark.parametrize("target", ["host", "cortex-a76", "cortex-m4"])
+def test_devices_compute_the_golden_integers_of_a_decoder(target: str, tmp_path: Path) -> None:
+    source = save(decoder().to_proto(), tmp_path / "net.onnx")
+    built = compiled(source, target, tmp_path / "net.edge")
+    assert not [note for note in built.report["notes"] if "in float" in note]
+    assert "ResizeLinear" in [node.op_type for node in _graph(built).node]
+    report = verify_artifact(built.artifact, per_layer=True)
+    assert report.verification.max_error == report.verification.tolerance == 0.0
+    assert {layer.max_error for layer in report.layers} == {0.0}
 
 
 def _graph(built: CompileResult) -> onnx.GraphProto:

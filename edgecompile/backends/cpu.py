@@ -13,6 +13,7 @@ from edgecompile.core.model import Model
 from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.lower.build import BuiltNetwork, build_network
+from edgecompile.lower.lower import PlansOf, usual_plans
 from edgecompile.lower.program import Program
 from edgecompile.toolchain.base import Toolchain
 from edgecompile.toolchain.find import find_toolchain
@@ -33,7 +34,13 @@ class CpuBuild:
 
 
 def compile_for_cpu(
-    model: Model, name: str, target: Target, emit: Literal["lib", "c"], folder: Path, threads: int = 1
+    model: Model,
+    name: str,
+    target: Target,
+    emit: Literal["lib", "c"],
+    folder: Path,
+    threads: int = 1,
+    plans: PlansOf = usual_plans,
 ) -> CpuBuild:
     """Write include/, src/ and lib/ of an artifact into `folder` and describe them.
 
@@ -43,7 +50,7 @@ def compile_for_cpu(
     for part in ("include", "src", *(["lib"] if emit == "lib" else [])):
         (folder / part).mkdir()
     with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
-        built = build_network(model, name, target, emit, Path(scratch), threads)
+        built = build_network(model, name, target, emit, Path(scratch), threads, plans)
         _write_sources(built, name, emit, folder)
         objects = _compile_objects(built, name, target, toolchain, folder, Path(scratch))
         flash = sum(flash_bytes(path) for path in objects)

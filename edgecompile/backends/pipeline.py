@@ -12,6 +12,7 @@ from edgecompile.core.target import Target
 from edgecompile.errors import InputError, Problem
 from edgecompile.lower.table import lowered_operators
 from edgecompile.passes.canonicalize import canonicalize_passes
+from edgecompile.passes.center_integer_weights import CenterIntegerWeights
 from edgecompile.passes.integer_passes import integer_passes
 from edgecompile.passes.optimize import graph_passes
 from edgecompile.passes.prove import prove_in_onnxruntime
@@ -25,6 +26,7 @@ def cpu_passes(target: Target, rounding: Rounding, integer_io: bool = False) -> 
         *canonicalize_passes(keep=lowered_operators()),
         # quantized operators as float ones between QuantizeLinear and DequantizeLinear
         RewriteQuantizedOperators(),
+        CenterIntegerWeights(),
         # fuse, recognise, choose the layout
         *graph_passes(target.codegen.layout),
         # what is quantized, in integers

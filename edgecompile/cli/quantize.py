@@ -51,6 +51,16 @@ keep_float_option = click.option(
     metavar="MODULE:FUNCTION",
     help="Score both networks: the function takes one, itself a function of batches, and returns a number.",
 )
+@click.option(
+    "--max-accuracy-drop",
+    type=float,
+    metavar="DROP",
+    help="Keep the fewest layers in float with which the score of --evaluate is at most so much lower.",
+)
+@click.option("--reconstruct", is_flag=True, help="Learn how weights are rounded; takes minutes and PyTorch.")
+@click.option(
+    "--reconstruct-steps", type=int, metavar="N", help="Steps of learning for each block.  [default: 200]"
+)
 @ui.json_option
 def command(
     model: str | None,
@@ -64,6 +74,9 @@ def command(
     trust_pickle: bool,
     report: Path | None,
     evaluate: str | None,
+    max_accuracy_drop: float | None,
+    reconstruct: bool,
+    reconstruct_steps: int | None,
     as_json: bool,
 ) -> None:
     """Quantize MODEL (an .onnx, .tflite or .pt2 file, or module:function) with samples of its inputs.
@@ -89,6 +102,9 @@ def command(
         trust_pickle=trust_pickle,
         analyze=report is not None,
         evaluate=evaluate,
+        max_accuracy_drop=max_accuracy_drop,
+        reconstruct=reconstruct,
+        reconstruct_steps=reconstruct_steps,
     )
     result = run(model, options)
     written = output or Path(f"{network_stem(model)}.{recipe}.onnx")
@@ -149,6 +165,14 @@ def describe(report: dict[str, Any]) -> list[str]:
     lines = _describe_static(report) if "samples" in report else _describe_rewrite(report)
     lines += [f"output   {name}: {_decibels(ratio)}" for name, ratio in report["outputs"].items()]
     lines += [f"suggest  --keep-float {name}" for name in report.get("suggested_keep_float", ())]
+    if "reconstruction" in report:
+        blocks = report["reconstruction"]["blocks"]
+        better = sum(block["after"] < block["before"] for block in blocks)
+        lines.append(f"rounding learned: {better} of {len(blocks)} blocks come closer to float")
+    if "mixed_precision" in report:
+        mixed = report["mixed_precision"]
+        found = f"{len(mixed['layers'])} layers to float, found by {len(mixed['trials'])} scores"
+        lines.append(f"mixed    {found} for a drop of at most {mixed['max_accuracy_drop']:g}")
     if "evaluation" in report:
         scores = report["evaluation"]
         lines.append(f"score    {scores['quantized']:.4f} (float {scores['float']:.4f})")
@@ -160,6 +184,10 @@ def _describe_static(report: dict[str, Any]) -> list[str]:
         f"recipe   {report['recipe']}, {report['samples']} samples",
         f"layers   {report['layers_in_integers']} in integers, {len(report['layers_in_float'])} in float",
     ]
+    sparse = report["sparse_layers"].values()
+    if sparse:
+        kept = sum(layer["kept"] for layer in sparse)
+        lines.append(f"sparse   {kept} of {len(sparse)} layers with a pattern of zeros keep it")
     return lines + [f"float    {name}" for name in report["layers_in_float"]]
 
 

@@ -31,7 +31,8 @@ class RunRequest:
 class RunResult:
     """What came back: `outputs` (samples * output_bytes), per-run times, exact counts under an emulator.
 
-    `nanoseconds` has one entry a run (samples * repeats), empty where the device has no clock.
+    `nanoseconds` has one entry a run (samples * repeats), empty where the device has no clock, and
+    `run_instructions` one where they are counted and the run was not traced.
     `instructions` is per inference; `step_instructions` and `step_nanoseconds` have one entry a kernel call
     and are present only for an executable built with tracing. `trace` is the bytes of all intermediate
     tensors in step order.
@@ -40,6 +41,7 @@ class RunResult:
     outputs: bytes
     nanoseconds: tuple[int, ...] = ()
     instructions: int | None = None
+    run_instructions: tuple[int, ...] = ()
     step_instructions: tuple[int, ...] = ()
     step_nanoseconds: tuple[int, ...] = ()
     trace: bytes = b""

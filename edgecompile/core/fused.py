@@ -60,6 +60,7 @@ FUSIBLE: tuple[str, ...] = (
 # Base operators that exist on channels-last data of rank 4.
 NHWC: tuple[str, ...] = (
     "Conv",
+    "ConvInteger",
     "ConvTranspose",
     "MaxPool",
     "AveragePool",

@@ -23,9 +23,10 @@ _SOURCE = Path(__file__).parent / "plugin" / "icount.c"
 
 @dataclass(frozen=True)
 class Counts:
-    """Instructions of one inference, and of each kernel call where the run was traced."""
+    """Instructions of one inference, of each run, and of each kernel call of the traced run."""
 
     inference: int
+    runs: tuple[int, ...]
     steps: tuple[int, ...]
 
 
@@ -91,4 +92,4 @@ def read_counts(folder: Path, runs: int, *, traced: bool) -> Counts:
         why = f"{len(segments)} segments for {runs} runs"
         raise DeviceError(Problem("EC7006", "instructions were not counted", "qemu", why))
     inference = round(sum(plain) / len(plain)) if plain else sum(parts)
-    return Counts(inference, tuple(parts[:-1]))
+    return Counts(inference, tuple(plain), tuple(parts[:-1]))

@@ -51,7 +51,12 @@ class QemuDevice:
             if not request.count_instructions:
                 return result
             counts = read_counts(folder, request.samples * request.repeats, traced=request.trace)
-        return dataclasses.replace(result, instructions=counts.inference, step_instructions=counts.steps)
+        return dataclasses.replace(
+            result,
+            instructions=counts.inference,
+            run_instructions=counts.runs,
+            step_instructions=counts.steps,
+        )
 
     def health(self) -> str:
         emulator = self._emulator()

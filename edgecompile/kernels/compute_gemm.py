@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
 from tvm import te, tirx
 
+from edgecompile.kernels.compact import nibble, pack_nibbles, widened
 from edgecompile.kernels.compute import (
     Layout,
     Tensor,
@@ -32,6 +33,8 @@ Source = Literal["memory", "lines", "gather"]
 PLAN = "edgecompile.gemm"
 # The name of the packed weights among a kernel's parameters; schedules find them by it.
 PACKED = "packed"
+# The name of the scales of weights of 4 bits.
+SCALES = "scales"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class GemmPlan:
     "memory"  they are rows in memory as they are;
     "lines"   an output line's windows are read from the lines of the input, which are copied first if padded;
     "gather"  each row is gathered from its window.
+
+    With `scale_block`, weights are integers of 4 bits, and each column has a scale for so many k.
     """
 
     kernel: str
@@ -63,6 +68,13 @@ class GemmPlan:
     groups: int = 1
     window: Window | None = None
     pad: int = 0
+    scale_block: int = 0
+
+    @property
+    def scales(self) -> GemmPlan:
+        """How scales are packed: like weights, with a k for each block."""
+        blocks = -(-self.k // self.scale_block)
+        return replace(self, k=blocks, depth=blocks, group=1, scale_block=0)
 
     @property
     def tiles(self) -> int:
@@ -142,7 +154,7 @@ def packed_conv(
             k = k * extent + tap
         value = read(batch, window.position(position, taps), group * channels + depth)
         weight = weights(packed_index(plan, group, column, k * channels + depth))
-        return te.sum(cast(value, accumulator) * cast(weight, accumulator), axis=[*taps, depth])
+        return te.sum(cast(value, accumulator) * _weight(weight, accumulator), axis=[*taps, depth])
 
     return te.compute(tuple(shape), element, name="conv", attrs={PLAN: plan.dump()})
 
@@ -155,7 +167,33 @@ def packed_matmul(
 
     def element(*index: Expr) -> Expr:
         value, weight = data(*index[:-1], k), weights(packed_index(plan, 0, index[-1], k))
-        return te.sum(cast(value, accumulator) * cast(weight, accumulator), axis=k)
+        return te.sum(cast(value, accumulator) * _weight(weight, accumulator), axis=k)
+
+    return te.compute(tuple(shape), element, name="matmul", attrs={PLAN: plan.dump()})
+
+
+def _weight(stored: Expr, accumulator: str) -> Expr:
+    return widened(stored) if accumulator == "float32" else cast(stored, accumulator)
+
+
+def pack_scaled_weights(
+    integers: np.ndarray, scales: np.ndarray, plan: GemmPlan
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers of 4 bits [N, K], two k of a column to a byte, and scales [N, blocks], packed for `plan`."""
+    return pack_nibbles(pack_gemm_weights(integers, plan)), pack_gemm_weights(scales, plan.scales)
+
+
+def packed_scaled_matmul(
+    data: Tensor, weights: Tensor, scales: Tensor, plan: GemmPlan, shape: Sequence[int]
+) -> Tensor:
+    """Rows of `data` [..., K] times what `pack_scaled_weights` packed for `plan`, into `shape` [..., N]."""
+    k = te.reduce_axis((0, plan.k), "k")
+
+    def element(*index: Expr) -> Expr:
+        number = packed_index(plan, 0, index[-1], k)
+        integer = cast(nibble(weights(tirx.indexdiv(number, 2)), number), "float32")
+        scale = scales(packed_index(plan.scales, 0, index[-1], tirx.indexdiv(k, plan.scale_block)))
+        return te.sum(data(*index[:-1], k) * (integer * scale), axis=k)
 
     return te.compute(tuple(shape), element, name="matmul", attrs={PLAN: plan.dump()})
 

@@ -1,6 +1,6 @@
-"""Compute definitions on quantized integers: sums in int32, then `requantize`.
+"""Compute definitions on quantized integers: sums in int32 (int64 where they need it), then `requantize`.
 
-These definitions fix the integers. `conv`, `gemm` and `matmul` return the bare int32 sums and
+These definitions fix the integers. `conv`, `gemm` and `matmul` return the bare sums and
 `Requantization` turns a sum into an output element, so that a kernel for an instruction set replaces the
 first and keeps the second.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import te, tirx
 
-from edgecompile.core.integer import ADD_SHIFT, Rounding
+from edgecompile.core.integer import Rounding, add_shift
 from edgecompile.kernels.compute import (
     Layout,
     Tensor,
@@ -28,7 +28,7 @@ from edgecompile.kernels.compute import (
 )
 from edgecompile.kernels.compute_conv import WeightReader
 from edgecompile.kernels.math import Expr, cast, const, dtype_of
-from edgecompile.kernels.requantize import PLAIN, Form, divide_half_away, requantize, rescale
+from edgecompile.kernels.requantize import PLAIN, Form, divide_half_away, requantize, rescale, shift_half_up
 
 Index = Sequence[Expr]
 
@@ -37,7 +37,8 @@ Index = Sequence[Expr]
 class Requantization:
     """How an int32 sum becomes an element of type `dtype`.
 
-    `factors` gives the multiplier and the shift (None in rounding "float") of a channel.
+    `factors` gives the multiplier and the shift (None in rounding "float") of a channel. `sum_shift`, where
+    not 0, brings a sum of 64 bits to int32 first.
     """
 
     factors: Callable[[Expr], tuple[Expr, Expr | None]]
@@ -47,9 +48,12 @@ class Requantization:
     rounding: Rounding
     dtype: str
     form: Form = PLAIN
+    sum_shift: int = 0
 
     def at(self, total: Expr, channel: Expr = 0) -> Expr:
         """The output element for the sum `total` of `channel`."""
+        if self.sum_shift:
+            total = cast(shift_half_up(total, const(self.sum_shift, "int64")), "int32")
         limits = self.y_zero, self.lo, self.hi
         result = requantize(total, *self.factors(channel), *limits, self.rounding, self.form)
         return cast(result, self.dtype)
@@ -67,8 +71,9 @@ def conv(
     shape: Sequence[int],
     layout: Layout,
     x_zero: int,
+    accumulator: str = "int32",
 ) -> Tensor:
-    """int32 sums of data * weights over the window; the padding holds `x_zero`."""
+    """Sums of data * weights over the window, of type `accumulator`; the padding holds `x_zero`."""
     _, extents, channels = layout.split(shape)
     per_group = int(layout.split(shape_of(data))[2]) // groups
     read = padded_reader(data, layout, window, extents, const(x_zero, element_type(data)))
@@ -81,7 +86,8 @@ def conv(
         within = depth[0] if depth else 0
         value = read(batch, window.position(position, taps), group * per_group + within)
         axes = [*taps, *depth] if layout.channels_last else [*depth, *taps]
-        return te.sum(cast(value, "int32") * cast(weights(taps, within, output), "int32"), axis=axes)
+        product = cast(value, "int32") * cast(weights(taps, within, output), "int32")
+        return te.sum(cast(product, accumulator), axis=axes)
 
     return te.compute(tuple(shape), element, name="integer_conv" if depth else "integer_depthwise")
 
@@ -97,8 +103,10 @@ def gemm(x: Tensor, w: Tensor) -> Tensor:
     )
 
 
-def matmul(a: Tensor, b: Tensor, a_zero: int, b_zero: int, shape: Sequence[int]) -> Tensor:
-    """int32 sums of numpy.matmul of the two without their zero points; ranks of at least 2."""
+def matmul(
+    a: Tensor, b: Tensor, a_zero: int, b_zero: int, shape: Sequence[int], accumulator: str = "int32"
+) -> Tensor:
+    """Sums, of type `accumulator`, of numpy.matmul of the two without zero points; ranks of at least 2."""
     a_extents, b_extents = shape_of(a), shape_of(b)
     k = te.reduce_axis((0, a_extents[-1]), "k")
 
@@ -106,7 +114,7 @@ def matmul(a: Tensor, b: Tensor, a_zero: int, b_zero: int, shape: Sequence[int])
         *batch, row, column = index
         left = a(*broadcast_index(batch, a_extents[:-2]), row, k)
         right = b(*broadcast_index(batch, b_extents[:-2]), k, column)
-        return te.sum(centered(left, a_zero) * centered(right, b_zero), axis=k)
+        return te.sum(cast(centered(left, a_zero) * centered(right, b_zero), accumulator), axis=k)
 
     return te.compute(tuple(shape), element, name="integer_matmul")
 
@@ -114,11 +122,13 @@ def matmul(a: Tensor, b: Tensor, a_zero: int, b_zero: int, shape: Sequence[int])
 def epilogue(
     total: Tensor, bias: Tensor | None, result: Requantization, channel: Callable[[Index], Expr]
 ) -> Tensor:
-    """The output tensor for int32 sums; `channel` finds the entry of bias and multiplier for an index."""
+    """The output tensor for sums; `channel` finds the entry of bias and multiplier for an index."""
 
     def element(*index: Expr) -> Expr:
         value, c = total(*index), channel(index)
-        return result.at(value if bias is None else value + bias(c), c)
+        if bias is not None:
+            value = cast(value, element_type(bias)) + bias(c)
+        return result.at(value, c)
 
     return te.compute(total.shape, element, name="requantize")
 
@@ -133,9 +143,10 @@ def scaled_sum(
     values: tuple[Expr, Expr], zeros: tuple[int, int], subtract: bool, scale: Requantization
 ) -> Expr:
     """The int32 sum (or difference) of two elements, on a common scale; `scale` has a factor for each."""
+    left = add_shift(*map(dtype_of, values))
     first, second = (
         scale.rescaled(
-            centered(value, zero) * const(1 << ADD_SHIFT, "int32"),
+            centered(value, zero) * const(1 << left, "int32"),
             place,
             positive=zero == np.iinfo(dtype_of(value)).min,
         )

@@ -6,11 +6,12 @@ import math as numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tvm import te
+from tvm import te, tirx
 
 from edgecompile.kernels import math
 from edgecompile.kernels.compute import Tensor, shape_of
-from edgecompile.kernels.math import Expr, cast
+from edgecompile.kernels.loops import Buffer, Row, flat_view, local, nest
+from edgecompile.kernels.math import Expr, cast, const, let
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,37 @@ def requantize(
         return math.truncated(real + cast(zero_point, "float32"), dtype)
 
     return te.compute(total.shape, rescaled, name="requantize")
+
+
+def uint8_parameters(data: Tensor, lanes: int) -> tuple[Tensor, Tensor]:
+    """The scale (float32) and zero point with which uint8 covers the elements of `data`, and 0 exactly.
+
+    Both are scalars. What is 0 everywhere gets scale 1. Extremes are sought in `lanes` lanes at a time.
+    """
+    row, zero = Row(numbers.prod(shape_of(data)), vector=True, lanes=lanes), const(0.0, "float32")
+
+    def body(reads: list[Buffer], writes: list[Buffer]) -> None:
+        elements = flat_view(reads[0])
+        least, most = local(row.lanes, "float32"), local(row.lanes, "float32")
+        row.fill(least, zero)
+        row.fill(most, zero)
+
+        def step(position: Expr, lane: Expr) -> None:
+            least[lane] = tirx.min(least[lane], elements[position])
+            most[lane] = tirx.max(most[lane], elements[position])
+
+        row.each(step)
+        low, high = row.finish(least, tirx.min), row.finish(most, tirx.max)
+        writes[0][()] = _covering_scale(high - low)
+        writes[1][()] = math.truncated(math.round_half_even((zero - low) / writes[0][()]), "uint8")
+
+    scale, zero_point = nest("uint8_parameters", [data], [((), "float32"), ((), "uint8")], body)
+    return scale, zero_point
+
+
+def _covering_scale(width: Expr) -> Expr:
+    one, steps = const(1.0, "float32"), const(255.0, "float32")
+    return let(width, lambda w: math.select(w > const(0.0, "float32"), w / steps, one))
 
 
 def dequantized(value: Expr, scale: Expr, zero_point: Expr | None, dtype: str) -> Expr:

@@ -85,6 +85,12 @@ def rescale(
     return cast(_product(accumulator, multiplier, shift, rounding, form, positive), "int32")
 
 
+def shift_half_up(value: Expr, bits: Expr) -> Expr:
+    """value / 2^bits for int64, halves rounded up; bits > 0."""
+    one = const(1, "int64")
+    return tirx.shift_right(value + tirx.shift_left(one, bits - one), bits)
+
+
 def divide_half_away(total: Expr, count: Expr) -> Expr:
     """total / count, rounded to the nearest, halves away from zero; int32, count > 0."""
 
@@ -118,7 +124,7 @@ def _product(
         return neon.double(accumulator, multiplier, shift, least, positive)
     total, factor = cast(accumulator, "int64"), cast(multiplier, "int64")
     if rounding == "single":
-        return let(cast(shift, "int64") + const(31, "int64"), lambda s: _shift_half_up(total * factor, s))
+        return let(cast(shift, "int64") + const(31, "int64"), lambda s: shift_half_up(total * factor, s))
     if _is_negative(shift) is False:
         return _double(total, factor, cast(shift, "int64"), positive)
     zero = const(0, "int64")
@@ -151,14 +157,8 @@ def _round(value: Expr, form: Form) -> Expr:
 
 def _double(total: Expr, factor: Expr, right: Expr, positive: bool) -> Expr:
     """The doubled product's high half, then a shift to the right by `right` >= 0 bits."""
-    high = _shift_half_up(total * factor, const(31, "int64"))
+    high = shift_half_up(total * factor, const(31, "int64"))
     return let(high, lambda h: let(right, lambda r: _shift_half_away(h, r, positive)))
-
-
-def _shift_half_up(value: Expr, bits: Expr) -> Expr:
-    """value / 2^bits, halves rounded up; bits > 0."""
-    one = const(1, "int64")
-    return tirx.shift_right(value + tirx.shift_left(one, bits - one), bits)
 
 
 def _shift_half_away(value: Expr, bits: Expr, positive: bool) -> Expr:

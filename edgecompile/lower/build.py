@@ -14,7 +14,7 @@ from edgecompile.kernels.schedules.default import schedule_default
 from edgecompile.kernels.schedules.parallel import share_out
 from edgecompile.lower.codegen import kernels_to_c, kernels_to_object, resolve_native
 from edgecompile.lower.entry import EntrySources, generate_entry
-from edgecompile.lower.lower import lower_graph
+from edgecompile.lower.lower import PlansOf, lower_graph, usual_plans
 from edgecompile.lower.program import Program, Step
 from edgecompile.lower.storage import Storage, assign_storage
 from edgecompile.lower.tir import Interface, called_functions
@@ -43,7 +43,13 @@ class BuiltNetwork:
 
 
 def build_network(
-    model: Model, name: str, target: Target, emit: str, folder: Path, threads: int = 1
+    model: Model,
+    name: str,
+    target: Target,
+    emit: str,
+    folder: Path,
+    threads: int = 1,
+    plans: PlansOf = usual_plans,
 ) -> BuiltNetwork:
     """Lower, schedule and generate code for `model` into `folder`.
 
@@ -51,12 +57,12 @@ def build_network(
     for nodes that cannot be compiled.
     """
     isa = replace(resolve_native(target.isa), intrinsics=emit == "lib", threads=threads)
-    lowered = lower_graph(model, name, isa)
+    lowered = lower_graph(model, name, isa, plans)
     functions = {
         symbol: share_out(schedule_default(f, isa), threads) for symbol, f in lowered.functions.items()
     }
     kernels = folder / (f"{name}_kernels.c" if emit == "c" else f"{name}_kernels.o")
-    interfaces, support = _generate(functions, isa, kernels)
+    interfaces, support = generate_kernels(functions, isa, kernels)
     steps = tuple(
         call_step(step, interfaces.get(step.symbol, Interface()), threads) for step in lowered.program.steps
     )
@@ -67,7 +73,7 @@ def build_network(
     return BuiltNetwork(program, storage, entry, path, target.codegen.align, support)
 
 
-def _generate(
+def generate_kernels(
     functions: dict[str, tirx.PrimFunc], isa: Isa, kernels: Path
 ) -> tuple[dict[str, Interface], tuple[Path, ...]]:
     """Write `kernels`, an object or C file; returns the interfaces by symbol, and the C files that it needs.

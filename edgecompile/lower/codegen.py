@@ -42,6 +42,7 @@ def resolve_native(isa: Isa) -> Isa:
         vector_bits=bits,
         registers=32 if bits == 512 else 16,
         int8="vnni" if vnni else "pmaddwd",
+        halves=bool(has("f16c", found)),
         l1_bytes=_cache_bytes(1) or isa.l1_bytes,
         l2_bytes=_cache_bytes(2) or isa.l2_bytes,
     )

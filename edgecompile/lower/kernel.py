@@ -12,6 +12,8 @@ from tvm import te, tirx
 from edgecompile.core.model import tensor_info
 from edgecompile.core.target import Isa
 from edgecompile.core.tensor import TensorInfo
+from edgecompile.kernels.schedules.space import PlanChoice, UsualPlan
+from edgecompile.lower.compact import Compact, compact_value, read_compact
 from edgecompile.lower.fusion import Group
 from edgecompile.lower.registry import Kind, NodeView, Tensor, constant_value, find_op
 
@@ -30,9 +32,12 @@ class Kernel:
     in_place: tuple[int, ...]
 
 
-def build_kernel(group: Group, isa: Isa) -> Kernel:
-    """Compose the compute definitions of the group's nodes. Raises UnsupportedError for what they refuse."""
-    composer = _Composer(isa)
+def build_kernel(group: Group, isa: Isa, plans: PlanChoice | None = None) -> Kernel:
+    """Compose the compute definitions of the group's nodes, with plans by `plans` or the usual ones.
+
+    Raises UnsupportedError for what they refuse.
+    """
+    composer = _Composer(isa, plans or UsualPlan())
     for node in group.nodes:
         composer.add(node)
     outputs = group.outputs
@@ -49,8 +54,8 @@ def build_kernel(group: Group, isa: Isa) -> Kernel:
 class _Composer:
     """Collects the tensors of a group: parameters from outside, results of its nodes."""
 
-    def __init__(self, isa: Isa) -> None:
-        self.isa = isa
+    def __init__(self, isa: Isa, plans: PlanChoice) -> None:
+        self.isa, self.plans = isa, plans
         self.parameters: dict[str, Tensor] = {}
         self.weights: dict[str, np.ndarray] = {}
         self.tensors: dict[ir.Value, Tensor] = {}
@@ -62,7 +67,7 @@ class _Composer:
             None if value is None or index in row.static else self._input(value)
             for index, value in enumerate(node.inputs)
         )
-        view = NodeView(node, inputs, self.isa)
+        view = NodeView(node, inputs, self.isa, self.plans)
         built = row.build(view)
         for label, (tensor, array) in view.new_weights.items():
             self.parameters[label] = tensor
@@ -77,6 +82,9 @@ class _Composer:
 
     def _parameter(self, value: ir.Value) -> Tensor:
         """A placeholder, or for a scalar constant its value in the code itself."""
+        compact = compact_value(value)
+        if compact is not None and compact.array.size > 1:
+            return self._widened(str(value.name), compact)
         name, info, array = str(value.name), tensor_info(value), constant_value(value)
         if array is not None and array.size == 1:
             scalar = tirx.const(array.reshape(()).item(), info.dtype)
@@ -85,6 +93,14 @@ class _Composer:
         self.parameters[name] = tensor
         if array is not None:
             self.weights[name] = np.ascontiguousarray(array)
+        return tensor
+
+    def _widened(self, name: str, compact: Compact) -> Tensor:
+        """A constant that is widened where it is read."""
+        tensor, stored = read_compact(compact, self.isa)
+        for label, (placeholder, array) in stored.items():
+            self.parameters[f"{name}:{label}"] = placeholder
+            self.weights[f"{name}:{label}"] = array
         return tensor
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +17,8 @@ from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.target import Isa
 from edgecompile.core.tensor import C_TYPES, TensorInfo
 from edgecompile.errors import EdgeCompileError, Problem, UnsupportedError
+from edgecompile.kernels.schedules.space import PlanChoice, UsualPlan
+from edgecompile.lower.compact import keep_compact
 from edgecompile.lower.fusion import Group, fuse
 from edgecompile.lower.kernel import Kernel, build_kernel
 from edgecompile.lower.program import Alias, Program, Step
@@ -36,18 +40,34 @@ class LoweredGraph:
     kinds: dict[str, Kind]
 
 
-def lower_graph(model: Model, name: str, isa: Isa) -> LoweredGraph:
+# Who chooses the plans of the kernel for a group.
+PlansOf: TypeAlias = Callable[[Group, Isa], PlanChoice]
+
+
+def usual_plans(group: Group, isa: Isa) -> PlanChoice:
+    """The analytic choice for every kernel."""
+    return UsualPlan()
+
+
+def lower_graph(model: Model, name: str, isa: Isa, plans: PlansOf = usual_plans) -> LoweredGraph:
     """Lower `model` for `isa`; kernel symbols begin with `name`.
 
     Raises UnsupportedError listing every node that cannot be compiled.
     """
-    model = split_fused_operators(model)
-    check_supported(model)
-    builder = _Builder(model, name, isa)
+    model = prepare(model)
+    builder = _Builder(model, name, isa, plans)
     for group in fuse(model.graph.graph, isa):
         builder.add(group)
     builder.finish()
     return builder.result()
+
+
+def prepare(model: Model) -> Model:
+    """`model` in the form that is partitioned into kernels. Raises UnsupportedError as `lower_graph` does."""
+    model = split_fused_operators(model)
+    keep_compact(model)
+    check_supported(model)
+    return model
 
 
 def check_supported(model: Model) -> None:
@@ -69,8 +89,8 @@ def check_supported(model: Model) -> None:
 
 
 class _Builder:
-    def __init__(self, model: Model, name: str, isa: Isa) -> None:
-        self.model, self.name, self.isa = model, name, isa
+    def __init__(self, model: Model, name: str, isa: Isa, plans: PlansOf) -> None:
+        self.model, self.name, self.isa, self.plans = model, name, isa, plans
         self.values: dict[str, TensorInfo] = {info.name: info for info in model.inputs}
         self.aliases: dict[str, Alias] = {}
         self.weights: dict[str, np.ndarray] = {}
@@ -89,7 +109,7 @@ class _Builder:
             self.values.update({str(v.name): tensor_info(v) for v in group.outputs})
             return
         try:
-            kernel = build_kernel(group, self.isa)
+            kernel = build_kernel(group, self.isa, self.plans(group, self.isa))
         except EdgeCompileError as error:
             self.problems += error.problems
             return

@@ -6,55 +6,135 @@ The micro-kernel decides the arithmetic: float_kernel for float32, integer_kerne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from edgecompile.kernels.compact import store_halves
 from edgecompile.kernels.compute import Tensor, Window, element_type, shape_of
+from edgecompile.kernels.compute_depthwise import DepthwisePlan, depthwise, pack_depthwise_weights
 from edgecompile.kernels.compute_gemm import (
     PACKED,
+    SCALES,
     GemmPlan,
     pack_gemm_weights,
+    pack_scaled_weights,
     packed_conv,
     packed_matmul,
+    packed_scaled_matmul,
 )
-from edgecompile.kernels.compute_winograd import pack_winograd_weights, winograd_conv
+from edgecompile.kernels.compute_winograd import WinogradPlan, pack_winograd_weights, winograd_conv
 from edgecompile.kernels.intrinsics.base import MicroKernel
+from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
+from edgecompile.kernels.intrinsics.select import int4_kernel
 from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
 from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
+from edgecompile.kernels.schedules.space import DepthwiseSpace, ProductSpace
 from edgecompile.kernels.schedules.winograd_plan import choose_winograd
+from edgecompile.lower.compact import Compact
 from edgecompile.lower.registry import NodeView
 
 
 def planned_conv(
-    n: NodeView, weights: np.ndarray, window: Window, kernel: MicroKernel, pad: int = 0
+    n: NodeView,
+    weights: np.ndarray,
+    window: Window,
+    kernel: MicroKernel,
+    pad: int = 0,
+    halves: bool = False,
 ) -> Tensor:
-    """The sums of a channels-last convolution by constant weights [O, C/G, *K]; `pad` surrounds the data."""
+    """The sums of a channels-last convolution by constant weights [O, C/G, *K]; `pad` surrounds the data.
+
+    With `halves`, weights are stored in float16, which must hold them exactly.
+    """
     data, shape, groups = n.input(0), n.outputs[0].shape, n.attr("group", 1)
     rows = np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
     element_bytes = np.dtype(kernel.data).itemsize
     product = Product(
         shape, shape_of(data), len(rows) // groups, rows.shape[1], element_bytes, groups, window, pad
     )
-    plan = _plan(n, data, product, kernel)
-    floats = kernel.accumulator == "float32"
-    winograd = choose_winograd(kernel, Machine.of(n.isa), product, plan) if floats else None
-    if winograd is not None:
-        packed = n.weight(pack_winograd_weights(weights, winograd), PACKED)
-        return winograd_conv(data, packed, winograd, shape)
-    packed = n.weight(pack_gemm_weights(rows, plan), PACKED)
+    # Transformed weights are larger than float32: nothing for weights that are to be small.
+    plan = _plan(n, data, product, kernel, winograd=kernel.accumulator == "float32" and not halves)
+    if isinstance(plan, WinogradPlan):
+        packed = n.weight(pack_winograd_weights(weights, plan), PACKED)
+        return winograd_conv(data, packed, plan, shape)
+    packed = _packed(n, rows, plan, halves)
     return packed_conv(data, packed, plan, shape, kernel.accumulator)
 
 
+def is_depthwise(n: NodeView, weights: np.ndarray) -> bool:
+    """Whether each channel of a channels-last convolution's result comes from one of the data, in order."""
+    groups = shape_of(n.input(0))[-1]
+    return bool(weights.shape[1] == 1 and n.attr("group", 1) == groups and len(weights) == groups)
+
+
+def planned_depthwise(n: NodeView, weights: np.ndarray, window: Window, pad: int) -> Tensor | None:
+    """As `planned_conv`, for integers where it `is_depthwise`; None where its schedule has no plan."""
+    data, shape = n.input(0), n.outputs[0].shape
+    dtype = element_type(data)
+    kernel, nbytes = depthwise_kernel(n.isa, dtype, int(weights.min())), np.dtype(dtype).itemsize
+    machine = Machine.of(n.isa)
+    usual = choose_depthwise_plan(kernel, machine, shape, shape_of(data), nbytes, window, pad)
+    if usual is None:
+        return None
+    plan = n.plans.choose(DepthwiseSpace(usual, machine, shape, kernel.pixels))
+    assert isinstance(plan, DepthwisePlan)
+    return depthwise(data, n.weight(pack_depthwise_weights(weights), PACKED), plan, shape, "int32")
+
+
 def planned_matmul(
-    n: NodeView, data: Tensor, rows: np.ndarray, shape: Sequence[int], kernel: MicroKernel
+    n: NodeView,
+    data: Tensor,
+    rows: np.ndarray,
+    shape: Sequence[int],
+    kernel: MicroKernel,
+    halves: bool = False,
 ) -> Tensor:
     """The sums of `data` [..., K] by constant weights, `rows` [N, K], of `shape` [..., N]."""
     columns, depth = rows.shape
     product = Product(shape, shape_of(data), columns, depth, np.dtype(kernel.data).itemsize)
-    plan = _plan(n, data, product, kernel)
-    packed = n.weight(pack_gemm_weights(np.ascontiguousarray(rows), plan), PACKED)
+    plan = _gemm_plan(n, data, product, kernel)
+    packed = _packed(n, np.ascontiguousarray(rows), plan, halves)
     return packed_matmul(data, packed, plan, shape, kernel.accumulator)
 
 
-def _plan(n: NodeView, data: Tensor, product: Product, kernel: MicroKernel) -> GemmPlan:
-    return choose_plan(kernel, Machine.of(n.isa), product, converts=kernel.data != element_type(data))
+def planned_scaled_matmul(n: NodeView, data: Tensor, weights: Compact, shape: Sequence[int]) -> Tensor:
+    """The sums of `data` [..., K] by weights [K, N] of 4 bits with scales of blocks of K."""
+    assert weights.scales is not None
+    depth, columns = weights.array.shape
+    kernel = int4_kernel(n.isa)
+    product = Product(shape, shape_of(data), columns, depth, np.dtype(kernel.data).itemsize)
+    plan = replace(_gemm_plan(n, data, product, kernel), scale_block=weights.block)
+    packed, scales = pack_scaled_weights(weights.array.T, weights.scales.T, plan)
+    operands = n.weight(packed, PACKED), n.weight(scales, SCALES)
+    return packed_scaled_matmul(data, *operands, plan, shape)
+
+
+def has_pairs(weights: Compact) -> bool:
+    """Whether every block of K consists of pairs, as `planned_scaled_matmul` needs it."""
+    return weights.block % 2 == 0 and len(weights.array) % 2 == 0 and weights.array.size > 0
+
+
+def _packed(n: NodeView, rows: np.ndarray, plan: GemmPlan, halves: bool) -> Tensor:
+    packed = pack_gemm_weights(rows, plan)
+    return n.weight(store_halves(packed, n.isa.widens_halves) if halves else packed, PACKED)
+
+
+def _gemm_plan(n: NodeView, data: Tensor, product: Product, kernel: MicroKernel) -> GemmPlan:
+    plan = _plan(n, data, product, kernel)
+    assert isinstance(plan, GemmPlan)
+    return plan
+
+
+def _plan(
+    n: NodeView, data: Tensor, product: Product, kernel: MicroKernel, winograd: bool = False
+) -> GemmPlan | WinogradPlan:
+    """The analytic choice, or what `n.plans` puts in its place; `winograd` allows for that algorithm."""
+    machine, converts = Machine.of(n.isa), kernel.data != element_type(data)
+    direct = choose_plan(kernel, machine, product, converts)
+    other = choose_winograd(kernel, machine, product, direct) if winograd else None
+    space = ProductSpace(other or direct, kernel, machine, product, converts, winograd)
+    plan = n.plans.choose(space)
+    assert not isinstance(plan, DepthwisePlan)
+    return plan

@@ -20,6 +20,9 @@ from edgecompile.core.model import tensor_info
 from edgecompile.core.target import Isa
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import Problem, UnsupportedError
+from edgecompile.kernels.compact import store_halves, widened
+from edgecompile.kernels.schedules.space import PlanChoice, UsualPlan
+from edgecompile.lower.compact import Compact, compact_value
 
 Tensor: TypeAlias = te.Tensor
 Builder: TypeAlias = Callable[["NodeView"], Tensor | Sequence[Tensor]]
@@ -113,13 +116,14 @@ def constant_value(value: ir.Value | None) -> np.ndarray | None:
 class NodeView:
     """What a builder sees of a node: symbolic inputs, constants, attributes, and output descriptions.
 
-    `inputs[i]` is None where the node leaves an optional input out. `isa` is what the kernel is built for: it
-    decides how weights are packed.
+    `inputs[i]` is None where the node leaves an optional input out. `isa` is what the kernel is built for; it
+    and `plans`, who decides how where there is a choice, say how weights are packed.
     """
 
     node: ir.Node
     inputs: tuple[Tensor | None, ...]
     isa: Isa
+    plans: PlanChoice = field(default_factory=UsualPlan)
     new_weights: dict[str, tuple[Tensor, np.ndarray]] = field(default_factory=dict)
 
     @property
@@ -165,6 +169,18 @@ class NodeView:
                 "bind it with --constant NAME=VALUES, or make it an initializer",
             )
         return value
+
+    def compact(self, index: int) -> Compact | None:
+        """Input `index` as it is stored, when it is a constant in fewer bits than `const` gives it in."""
+        return compact_value(self.node.inputs[index]) if index < len(self.node.inputs) else None
+
+    def rearranged(self, index: int, array: np.ndarray, label: str) -> Tensor:
+        """`array`, the elements of constant input `index` in another order, in float16 where that is."""
+        compact = self.compact(index)
+        if compact is None or not compact.is_half:
+            return self.weight(array, label)
+        halves = self.weight(store_halves(array, self.isa.widens_halves), label)
+        return te.compute(halves.shape, lambda *i: widened(halves(*i)), name=label)
 
     def weight(self, array: np.ndarray, label: str) -> Tensor:
         """A constant of our own making (packed or precomputed weights), as an input of the kernel."""

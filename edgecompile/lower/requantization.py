@@ -42,7 +42,8 @@ def _requantization(n: NodeView, factors: object, shifts: np.ndarray | None) -> 
     form = Form(
         a64 and shifts is not None, least, rounds=n.isa.intrinsics and (a64 or n.isa.vector_bits > 128)
     )
-    return Requantization(factors, y_zero, lo, hi, n.attr("rounding"), n.outputs[0].dtype, form)  # type: ignore[arg-type]
+    mode, dtype, sum_shift = n.attr("rounding"), n.outputs[0].dtype, int(n.attr("sum_shift", 0))
+    return Requantization(factors, y_zero, lo, hi, mode, dtype, form, sum_shift)  # type: ignore[arg-type]
 
 
 def _used_shifts(n: NodeView, multiplier: int) -> np.ndarray | None:

@@ -59,9 +59,9 @@ def _macs(node: ir.Node) -> int:
     op, result, data = FusedOp.of(node), static_shape(node.outputs[0]), static_shape(node.inputs[0])
     if op is None or result is None or data is None:
         return 0
-    if op.base in ("Conv", "ConvTranspose"):
+    if op.base in ("Conv", "ConvInteger", "ConvTranspose"):
         weights = static_shape(node.inputs[1]) or ()
-        positions = result[0] * math.prod((result if op.base == "Conv" else data)[2:])
+        positions = result[0] * math.prod((data if op.base == "ConvTranspose" else result)[2:])
         return positions * math.prod(weights)
     if op.base in _WINDOWED:
         kernel = tuple(node.attributes.get_ints("kernel_shape", ()))

@@ -20,7 +20,7 @@ from edgecompile.core.integer import DOMAIN, ROUNDING_KEY, ROUNDINGS, VERSION, R
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
 from edgecompile.errors import EdgeCompileError, Problem, UnsupportedError
-from edgecompile.passes.integer import contractions, elementwise, pools
+from edgecompile.passes.integer import contractions, elementwise, pools, resize
 from edgecompile.passes.integer.functions import FUNCTIONS
 from edgecompile.passes.integer.quantized import described
 from edgecompile.passes.integer.site import Site, StaysFloat
@@ -29,7 +29,7 @@ from edgecompile.passes.rewriting import finish
 
 _CONVERTERS: dict[str, Callable[[Site], None]] = {
     **dict.fromkeys(FUNCTIONS, elementwise.convert_function),
-    "Add": elementwise.convert_add,
+    "Add": contractions.convert_sum,
     "AveragePool": pools.convert_average_pool,
     "Clip": elementwise.convert_clamp,
     "Conv": contractions.convert_conv,
@@ -40,6 +40,7 @@ _CONVERTERS: dict[str, Callable[[Site], None]] = {
     "Mul": elementwise.convert_mul,
     "ReduceMean": pools.convert_reduce_mean,
     "Relu": elementwise.convert_clamp,
+    "Resize": resize.convert_resize,
     "Softmax": elementwise.convert_softmax,
     "Sub": elementwise.convert_add,
 }

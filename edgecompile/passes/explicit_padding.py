@@ -36,7 +36,7 @@ def pads_of(node: ir.Node) -> tuple[int, ...]:
 
 def _windowed(node: ir.Node) -> bool:
     mode = node.attributes.get_string("auto_pad", "NOTSET")
-    if node.op_type not in _POOLS | {"Conv"} or node.domain or mode == "NOTSET":
+    if node.op_type not in _POOLS | {"Conv", "ConvInteger"} or node.domain or mode == "NOTSET":
         return False
     sizes, outputs = static_shape(node.inputs[0]), static_shape(node.outputs[0])
     kernel = _kernel_of(node)

@@ -27,6 +27,7 @@ from edgecompile.passes.edit import (
     replace_value,
 )
 from edgecompile.passes.evaluate import evaluate, known_inputs
+from edgecompile.passes.halves import widens_weights
 from edgecompile.passes.infer import infer_node
 
 # Their results are random, or would undo the compact storage of quantized weights.
@@ -38,13 +39,21 @@ _BOUNDED = frozenset(("NonZero", "Unique", "Compress", "NonMaxSuppression"))
 class FoldConstants:
     """A folded result may have `max_bytes`, and `max_growth` times the bytes of its inputs unless small.
 
-    Without the second bound a mask made by Expand would go to flash instead of being computed.
+    Without the second bound a mask made by Expand would go to flash instead of being computed. Weights in
+    float16 under a Cast to float32 stay what they are, unless `keep_halves` is False.
     """
 
     name = "fold_constants"
     tolerance = 1e-5
 
-    def __init__(self, max_bytes: int = 64 << 20, max_growth: int = 16, small_bytes: int = 64 << 10) -> None:
+    def __init__(
+        self,
+        max_bytes: int = 64 << 20,
+        max_growth: int = 16,
+        small_bytes: int = 64 << 10,
+        keep_halves: bool = True,
+    ) -> None:
+        self._keep_halves = keep_halves
         self._max_bytes = max_bytes
         self._max_growth = max_growth
         self._small_bytes = small_bytes
@@ -85,6 +94,8 @@ class FoldConstants:
 
     def _evaluate(self, node: ir.Node, opsets: dict[str, int]) -> list[Array] | None:
         if node.domain != "" or node.op_type in _NEVER or _names_an_output(node):
+            return None
+        if self._keep_halves and widens_weights(node):
             return None
         arrays = known_inputs(node)
         if arrays is None or not self._is_worth_storing(node, arrays):

@@ -7,6 +7,7 @@ from edgecompile.core.pipeline import Pass
 from edgecompile.passes.cancel_transposes import CancelTransposes
 from edgecompile.passes.choose_layout import ChooseLayout
 from edgecompile.passes.decompose_depth_to_space import DecomposeDepthToSpace
+from edgecompile.passes.expand_transposed_convolution import ExpandTransposedConvolution
 from edgecompile.passes.explicit_padding import ExplicitPadding
 from edgecompile.passes.fold_batch_norm import FoldBatchNorm
 from edgecompile.passes.fold_transposes import FoldTransposes
@@ -51,6 +52,7 @@ def graph_passes(layout: Layout) -> tuple[Pass, ...]:
         FuseGemm(),
         FoldBatchNorm(),
         # where data lies
+        ExpandTransposedConvolution(),
         WidenConvolution(),
         RewriteReshape(),
         CancelTransposes(),

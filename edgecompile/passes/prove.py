@@ -11,10 +11,13 @@ from edgecompile.core.model import Model
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InternalError, Problem
 from edgecompile.passes.edit import Array, static_shape
-from edgecompile.passes.quantize.interpreter import Interpreter, is_integer
+from edgecompile.passes.quantize.interpreter import Interpreter, is_integer, moves_words
 
 # Integer inputs are mostly indices and lengths. Without a known bound, stay below the smallest usual one.
 _INTEGER_BOUND = 4
+# An option of onnxruntime's sessions: its optimizer would round the activations of products with weights of 4
+# bits to 8 bits, unless it is told to sum in float32.
+FLOAT_SUMS = ("session.qdq_matmulnbits_accuracy_level", "1")
 
 
 def generate_inputs(
@@ -77,11 +80,11 @@ _COPIES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze
 def run_model(model: Model, inputs: Mapping[str, Array], optimize: bool = False) -> list[Array]:
     """The outputs of `model` in onnxruntime on one thread, its graph optimizations disabled by default.
 
-    Integer operators are computed by our interpreter. Where onnxruntime has no kernel, onnx's reference
-    evaluator computes instead. Raises InternalError
-    (EC1201) when neither can run the graph.
+    Integer operators, and moves of 16-bit integers, are computed by our interpreter. Where onnxruntime has no
+    kernel, onnx's reference evaluator computes instead. Raises InternalError (EC1201) when neither can run
+    the graph.
     """
-    if is_integer(model):
+    if is_integer(model) or moves_words(model):
         return Interpreter(model).run(inputs)
     data = model.to_bytes()
     try:
@@ -99,6 +102,7 @@ def _run_onnxruntime(data: bytes, inputs: Mapping[str, Array], optimize: bool) -
     import onnxruntime as ort
 
     options = ort.SessionOptions()
+    options.add_session_config_entry(*FLOAT_SUMS)
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1

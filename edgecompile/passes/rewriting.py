@@ -12,10 +12,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-from edgecompile.core.fused import declare_functions
+from edgecompile.core.fused import ACTIVATIONS, declare_functions
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
-from edgecompile.passes.edit import replace_value
+from edgecompile.passes.edit import replace_value, static_shape
+from edgecompile.passes.matching import only_reader
 
 Rule = Callable[[ir.Node], bool]
 Attributes = Mapping[str, Any]
@@ -96,6 +97,42 @@ def forward(node: ir.Node, value: ir.Value) -> None:
     """Make all readers of the single result of `node` read `value`, and remove `node`."""
     replace_value(node.outputs[0], value)
     sweep(node.outputs[0])
+
+
+def carry(node: ir.Node, values: Sequence[ir.Value]) -> tuple[list[ir.Value], ir.Node]:
+    """Compute what follows `node` on `values`, which together hold the elements of its result in some order.
+
+    That are activations and a QuantizeLinear of one scale, while nobody else reads their operand. Returns the
+    last results, and the node whose result they replace. New nodes are named after those that they replace.
+    """
+    moved = list(values)
+    _take_name(moved, node)
+    while (follower := _elementwise_reader(node)) is not None:
+        for i, value in enumerate(moved):
+            shape, dtype = static_shape(value) or (), follower.outputs[0].dtype
+            operands = [value, *follower.inputs[1:]]
+            moved[i] = insert(
+                follower, follower.op_type, operands, follower.attributes, shape=shape, dtype=dtype
+            )
+        _take_name(moved, follower)
+        node = follower
+    return moved, node
+
+
+def _take_name(values: Sequence[ir.Value], old: ir.Node) -> None:
+    name, old.name = old.name, f"{old.name}/result"
+    for i, value in enumerate(values):
+        new = value.producer()
+        assert new is not None
+        new.name = name if len(values) == 1 else f"{name}/{i}"
+
+
+def _elementwise_reader(node: ir.Node) -> ir.Node | None:
+    reader = only_reader(node.outputs[0])
+    if reader is None or reader.domain or reader.inputs[0] is not node.outputs[0]:
+        return None
+    has_one_scale = reader.op_type == "QuantizeLinear" and static_shape(reader.inputs[1]) in ((), (1,))
+    return reader if reader.op_type in ACTIVATIONS or has_one_scale else None
 
 
 def sweep(value: ir.Value) -> None:

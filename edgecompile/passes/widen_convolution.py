@@ -13,14 +13,15 @@ from typing import Any
 
 import onnx_ir as ir
 
-from edgecompile.core.fused import ACTIVATIONS
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
 from edgecompile.passes.edit import add_initializer, constant_of, static_shape
 from edgecompile.passes.movement import insert_reshape
 from edgecompile.passes.rewrite_reshape import become_reshape
-from edgecompile.passes.rewriting import graph_of, insert, rewrite_nodes
+from edgecompile.passes.rewriting import carry, graph_of, insert, rewrite_nodes
 
+# What stands between weights as they are stored, and the convolution.
+_STORED = ("Cast", "DequantizeLinear")
 # Attributes with one number an axis, and what the new axis has; pads have two numbers.
 _PER_AXIS = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
 
@@ -45,12 +46,7 @@ def _widen(node: ir.Node) -> bool:
     assert node.inputs[0] is not None
     data = _wide_data(node, node.inputs[0], _with_line(shape))
     value = insert(node, node.op_type, [data, *parameters], _attributes(node), shape=_with_line(result))
-    last = node
-    while (follower := _elementwise_after(last)) is not None:
-        operands, dtype = [value, *follower.inputs[1:]], follower.outputs[0].dtype
-        given = _given(follower)
-        value = insert(follower, follower.op_type, operands, given, shape=_with_line(result), dtype=dtype)
-        last = follower
+    (value,), last = carry(node, [value])
     become_reshape(last, value)
     return True
 
@@ -76,29 +72,18 @@ def _parameters(node: ir.Node) -> list[ir.Value | None] | None:
 
 
 def _wide_weights(node: ir.Node, weights: ir.Value) -> ir.Value | None:
-    """Constant weights, or dequantized ones, with another axis in front of their last; None for others."""
+    """Constant weights, also stored ones, with another axis in front of their last; None for others."""
     values, producer = constant_of(weights), weights.producer()
     if values is not None:
         return add_initializer(graph_of(node), f"{weights.name}/wide", values[:, :, None], weights)
-    if producer is None or producer.op_type != "DequantizeLinear" or producer.inputs[0] is None:
+    if producer is None or producer.op_type not in _STORED or producer.inputs[0] is None:
         return None
     axis = producer.attributes.get_int("axis", 1)
-    integers = _wide_weights(node, producer.inputs[0]) if axis in (0, 1) else None
-    if integers is None:
+    stored = _wide_weights(node, producer.inputs[0]) if axis in (0, 1) else None
+    if stored is None:
         return None
-    operands, shape = [integers, *producer.inputs[1:]], static_shape(integers) or ()
-    return insert(node, "DequantizeLinear", operands, _given(producer), shape=shape, dtype=weights.dtype)
-
-
-def _elementwise_after(node: ir.Node) -> ir.Node | None:
-    """The activation or QuantizeLinear that is the only reader of the result of `node`."""
-    value = node.outputs[0]
-    readers = list(value.uses())
-    if len(readers) != 1 or value.is_graph_output():
-        return None
-    reader = readers[0].node
-    is_activation = reader.op_type in ACTIVATIONS and not reader.domain
-    return reader if is_activation or _is_per_tensor(reader, "QuantizeLinear") else None
+    operands, shape = [stored, *producer.inputs[1:]], static_shape(stored) or ()
+    return insert(node, producer.op_type, operands, _given(producer), shape=shape, dtype=weights.dtype)
 
 
 def _is_per_tensor(node: ir.Node, op_type: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgecompile.core.artifact import Artifact
@@ -33,16 +34,32 @@ def build_runner(
     (EC2020) for firmware of a target without memories, BudgetError when it is larger than the emulated board,
     and MissingToolError and InternalError as Toolchain does.
     """
+    sources = [*_artifact_sources(artifact, trace), _RUNNER / "runner.c"]
+    flags = ["-I", str(artifact.path / "include"), *_definitions(artifact)]
+    flags += ["-DEDGECOMPILE_TRACE"] if trace else []
+    flags += [f"-DNETWORK_THREADS={threads}", "-pthread"] if threads > 1 else []
+    objects = [artifact.library] if artifact.manifest.emit == "lib" else []
+    return build_program(sources, objects, flags, target, toolchain, output_path)
+
+
+def build_program(
+    sources: Sequence[Path],
+    objects: Sequence[Path],
+    flags: Sequence[str],
+    target: Target,
+    toolchain: Toolchain,
+    output_path: Path,
+) -> Path:
+    """Link `sources`, one of which implements `runner_main` of platform.h, and `objects` for `target`.
+
+    Raises as `build_runner`.
+    """
     with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
         folder = Path(name)
-        sources = [*_artifact_sources(artifact, trace), *_runner_sources(target)]
-        flags = ["-O3", "-I", str(artifact.path / "include"), "-I", str(_RUNNER), *_definitions(artifact)]
-        flags += ["-DEDGECOMPILE_TRACE"] if trace else []
-        flags += [f"-DNETWORK_THREADS={threads}"] if threads > 1 else []
-        inputs = [toolchain.compile(sources, flags, folder / "runner.o")]
-        inputs += [artifact.library] if artifact.manifest.emit == "lib" else []
-        link_flags = [*_layout(target, folder), *(["-pthread"] if threads > 1 else [])]
-        return toolchain.link(inputs, link_flags, output_path)
+        options = ["-O3", "-I", str(_RUNNER), *flags]
+        program = toolchain.compile([*sources, *_platform_sources(target)], options, folder / "program.o")
+        link_flags = [*_layout(target, folder), *(flag for flag in flags if flag == "-pthread")]
+        return toolchain.link([program, *objects], link_flags, output_path)
 
 
 def _artifact_sources(artifact: Artifact, trace: bool) -> list[Path]:
@@ -51,9 +68,9 @@ def _artifact_sources(artifact: Artifact, trace: bool) -> list[Path]:
     return [artifact.path / "src" / f"{artifact.manifest.name}.c"] if trace else []
 
 
-def _runner_sources(target: Target) -> list[Path]:
-    firmware = ("runner.c", "platform_semihosting.c", "startup_cortex_m.c")
-    names = firmware if target.toolchain.firmware else ("runner.c", "platform_posix.c")
+def _platform_sources(target: Target) -> list[Path]:
+    firmware = ("platform_semihosting.c", "startup_cortex_m.c")
+    names = firmware if target.toolchain.firmware else ("platform_posix.c",)
     return [_RUNNER / name for name in names]
 
 

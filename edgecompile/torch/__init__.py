@@ -16,6 +16,8 @@ from edgecompile.errors import MissingToolError, Problem
 
 # torchao tells of every library for GPUs that does not load, also on machines without one.
 logging.getLogger("torchao").addFilter(lambda record: "Failed to load" not in str(record.msg))
+# Nor does it concern anybody how torchao registers its own constants.
+logging.getLogger("torch.utils._pytree").addFilter(lambda record: "Enum subclass" not in str(record.msg))
 
 try:
     from edgecompile.torch.convert import finish

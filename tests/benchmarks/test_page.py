@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import page
-from benchmarks.page import MARK, PAGE, RESULTS, render
+from benchmarks.page import MARK, PAGE, render
 
 Row = dict[str, Any]
 
@@ -133,5 +133,4 @@ def test_what_is_written_by_hand_stays(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_page_shows_the_results_in_the_repository() -> None:
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    assert PAGE.read_text(encoding="utf-8").partition(MARK)[2].lstrip("\n") == render(results)
+    assert PAGE.read_text(encoding="utf-8").partition(MARK)[2].lstrip("\n") == render(page.load_results())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,41 @@ def test_compiling_quantizes_first(folder: Path, capsys: Capture) -> None:
     assert (folder / "cnn.edge" / "lib" / "libcnn.a").is_file()
 
 
+def test_compiling_with_activations_of_16_bits(folder: Path, capsys: Capture) -> None:
+    words = ["compile", "cnn.onnx", "-t", "host", "--quantize", "int16x8", "--calibrate", "data.npz"]
+    assert main([*words, "--verify", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    floats = [note for note in record["report"]["notes"] if "computed in float" in note]
+    assert ["(Softmax)" in note for note in floats] == [True]
+    assert record["verify"]["verification"]["passed"]
+
+
 def test_options_of_quantization_need_a_recipe(capsys: Capture) -> None:
     assert main(["compile", "cnn.onnx", "-t", "host", "--calibrate", "data.npz"]) == 2
     message = capsys.readouterr().err
     assert "error[EC2325] --calibrate and --keep-float quantize at '--quantize': it is missing" in message
     assert "add --quantize int8" in message
+
+
+def test_layers_kept_for_a_score_are_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    (folder / "steady_score.py").write_text("def score(network):\n    return 1.0\n")
+    words = ["quantize", "cnn.onnx", "--calibrate", "data.npz", "--max-accuracy-drop", "0.5"]
+    assert main([*words, "--evaluate", "steady_score:score"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "mixed    0 layers to float, found by 1 scores for a drop of at most 0.5" in lines
+    assert "score    1.0000 (float 1.0000)" in lines
+    assert main(words) == 2
+    assert "error[EC2401] --evaluate is missing at '--max-accuracy-drop'" in capsys.readouterr().err
+
+
+def test_learned_rounding_is_counted_by_block(capsys: Capture) -> None:
+    words = ["quantize", "cnn.onnx", "--calibrate", "data.npz", "--reconstruct", "--reconstruct-steps", "2"]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"^rounding learned: [012] of 2 blocks come closer to float$", printed.out, re.MULTILINE)
+    assert "reconstructing ..." in printed.err.splitlines()
+    assert main(["quantize", "cnn.onnx", "--calibrate", "data.npz", "--reconstruct-steps", "2"]) == 2
+    assert "error[EC2391] nothing is reconstructed in these steps" in capsys.readouterr().err

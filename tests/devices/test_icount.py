@@ -68,14 +68,14 @@ def write_counts(folder: Path, *counted: int) -> None:
 
 def test_an_inference_is_the_mean_of_the_runs(tmp_path: Path) -> None:
     write_counts(tmp_path, 100, 102, 104)
-    assert read_counts(tmp_path, 3, traced=False) == Counts(102, ())
+    assert read_counts(tmp_path, 3, traced=False) == Counts(102, (100, 102, 104), ())
 
 
 def test_the_traced_run_is_split_into_steps(tmp_path: Path) -> None:
     write_counts(tmp_path, 100, 60, 39, 3)
-    assert read_counts(tmp_path, 2, traced=True) == Counts(100, (60, 39))
+    assert read_counts(tmp_path, 2, traced=True) == Counts(100, (100,), (60, 39))
     write_counts(tmp_path, 60, 39, 3)
-    assert read_counts(tmp_path, 1, traced=True) == Counts(102, (60, 39))
+    assert read_counts(tmp_path, 1, traced=True) == Counts(102, (), (60, 39))
 
 
 def test_counts_that_do_not_fit_the_runs_are_refused(tmp_path: Path) -> None:

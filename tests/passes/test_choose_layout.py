@@ -47,6 +47,20 @@ BETWEEN = {
 }
 
 
+def test_dynamically_quantized_convolutions_are_channels_last() -> None:
+    layer = (
+        "q{0}, s{0}, z{0} = DynamicQuantizeLinear (x{0}) "
+        "i{0} = ConvInteger <pads = [1,1,1,1]> (q{0}, k, z{0}) "
+        "r{0} = Cast <to = 1> (i{0}) f{0} = Mul (s{0}, o) x{1} = Mul (r{0}, f{0}) "
+    )
+    body = "x0 = Relu (x) " + layer.format(0, 1) + layer.format(1, 2) + "y = Relu (x2)"
+    numbers = ", ".join(str(i % 255 - 127) for i in range(8 * 8 * 9))
+    constants = f"{weights(o=(1, 8, 1, 1))[:-1]}, int8[8,8,3,3] k = {{{numbers}}}>"
+    before = graph("float[1,8,16,16] x => float[1,8,16,16] y", body, constants)
+    after = proven(ChooseLayout("nhwc"), before).model
+    assert kinds(after).count("ConvIntegerNhwc") == kinds(after).count("Transpose") == 2
+
+
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN)
 def test_everything_between_convolutions_follows(between: str) -> None:
     shapes = SHAPES[:-1] + ", " + weights(one=(8, 8, 1, 1))[1:]
@@ -155,3 +169,17 @@ def test_random_networks_stay_the_same(data: st.DataObject) -> None:
     shape = "shape = Constant <value = int64[4] {1,8,6,6}> ()"
     before = graph(signature, f"{shape} {' '.join(nodes)}", SHAPES)
     check_types(run_proven(ChooseLayout("nhwc"), before).model)
+
+
+def test_a_small_convolution_behind_interleaved_channels_follows() -> None:
+    """The Transpose that interleaves can as well yield channels-last data: there is nothing to pay."""
+    body = """
+        a = Conv (x, w) split = Constant <value = int64[6] {1,2,2,32,28,28}> ()
+        b = Reshape (a, split) c = Transpose <perm = [0,3,4,1,5,2]> (b)
+        flat = Constant <value = int64[4] {1,32,56,56}> () d = Reshape (c, flat) y = Conv (d, u)
+    """
+    before = graph(
+        "float[1,8,28,28] x => float[1,8,56,56] y", body, weights(w=(128, 8, 1, 1), u=(8, 32, 1, 1))
+    )
+    after = kinds(proven(ChooseLayout("nhwc"), before).model)
+    assert after.count("ConvNhwc") == 2

@@ -108,6 +108,30 @@ def reduce_mean(dtype: str) -> Model:
     return one_operator("ReduceMean", [X, np.array([1, -1])], dtype, constants=[1], keepdims=0)
 
 
+def resized(dtype: str, data: Array, factors: list[float], coordinates: str) -> Model:
+    tail = [np.zeros(0, np.float32), np.array(factors, np.float32)]
+    return one_operator(
+        "Resize",
+        [data, *tail],
+        dtype,
+        constants=[1, 2],
+        mode="linear",
+        coordinate_transformation_mode=coordinates,
+    )
+
+
+def resize(dtype: str) -> Model:
+    return resized(dtype, X, [1, 1, 2.25, 0.75], "half_pixel")
+
+
+def resize_of_signal(dtype: str) -> Model:
+    return resized(dtype, normal(2, 3, 30), [1, 1, 1.6], "asymmetric")
+
+
+def resize_of_volume(dtype: str) -> Model:
+    return resized(dtype, normal(1, 2, 3, 4, 5), [1, 1, 2, 2, 2], "pytorch_half_pixel")
+
+
 def softmax(dtype: str) -> Model:
     return one_operator("Softmax", [MATRIX * 2], dtype)
 
@@ -150,6 +174,9 @@ CASES: dict[Callable[[str], Model], list[str]] = {
     average_pool_with_pads: ["AveragePoolNhwc"],
     global_average_pool: ["GlobalAveragePool"],
     reduce_mean: ["ReduceMean"],
+    resize: ["ResizeLinear"],
+    resize_of_signal: ["ResizeLinear"],
+    resize_of_volume: ["ResizeLinear"],
     softmax: ["Softmax"],
     softmax_of_channels: ["Softmax"],
     unary("Sigmoid"): ["Table"],
@@ -266,6 +293,61 @@ def test_a_sum_that_could_overflow_is_refused() -> None:
     result = graph.node("Gemm", [x, graph.weights(normal(2, 1) * 1e-3, 1), "b"])
     with pytest.raises(UnsupportedError, match=r"EC4030.*could overflow.*Gemm.*channel 0 can reach"):
         converted(graph.model(graph.quantized(result)), "single")
+
+
+def test_a_sum_that_leaves_64_bits_is_refused() -> None:
+    graph = QuantizedGraph("int16")
+    x = graph.input(normal(3, 2) * 1e-12)
+    bias = graph.constant(np.array([1.0], np.float32))
+    result = graph.node("Gemm", [x, graph.weights(normal(2, 1) * 1e-12, 1), bias])
+    with pytest.raises(UnsupportedError, match=r"EC4371.*64 bits could overflow.*Gemm.*channel 0 can reach"):
+        converted(graph.model(graph.quantized(result)), "single", "int16")
+
+
+def test_a_bias_beyond_32_bits_makes_sums_of_64() -> None:
+    graph = QuantizedGraph("int16")
+    x = graph.input(normal(3, 2) * 1e-4)
+    bias = graph.constant(np.array([1.0, 1e-3], np.float32))
+    result = graph.quantized(graph.node("Gemm", [x, graph.weights(normal(2, 2) * 1e-4, 1), bias]))
+    before = graph.model(result)
+    after = converted(before, "single", "int16")
+    (gemm,) = [node for node in after.graph.graph if node.domain == DOMAIN]
+    stored = constant_of(gemm.inputs[2])
+    assert stored is not None
+    assert stored.dtype == np.int64
+    assert gemm.attributes["sum_shift"].value > 0
+    feed = generate_inputs(before.inputs, 0)
+    (want,), (got,) = run_model(before, feed), Interpreter(after).run(feed)
+    np.testing.assert_allclose(got, want, atol=2e-4)
+
+
+@pytest.mark.parametrize("op_type", ["Sigmoid", "Tanh", "HardSwish", "Gelu", "LeakyRelu", "Abs", "Erf"])
+def test_functions_of_16_bits_are_lines_between_table_entries(op_type: str) -> None:
+    before = one_operator(op_type, [normal(4, 50) * 3], "int16")
+    after = converted(before, "float", "int16")
+    assert integer_operators(after) == ["Table"]
+    feed = generate_inputs(before.inputs, 0)
+    (want,), (got,) = run_model(before, feed), Interpreter(after).run(feed)
+    np.testing.assert_allclose(got, want, atol=32 * np.abs(want).max() / 32767 + 2e-3 * np.abs(want).max())
+
+
+@pytest.mark.parametrize(
+    ("op_type", "why"),
+    [("Reciprocal", "it bends too much"), ("Softmax", "the routine for it is one of 8 bits")],
+)
+def test_what_16_bits_have_no_operator_for_stays_float(op_type: str, why: str) -> None:
+    after = converted(one_operator(op_type, [normal(4, 50)], "int16"), "float", "int16")
+    assert integer_operators(after) == []
+    assert [why in note for note in after.notes if "in float" in note] == [True]
+
+
+def test_16_bits_with_a_zero_point_stay_float() -> None:
+    graph = QuantizedGraph("int16")
+    name = graph.quantized(graph.node("Relu", [graph.input(normal(2, 6))]))
+    for index in (1, 3):
+        graph.constants[index].CopyFrom(numpy_helper.from_array(np.asarray(5, np.int16), f"c{index}"))
+    after = converted(graph.model(name), "float", "int16")
+    assert integer_operators(after) == []
 
 
 def test_a_float_network_is_left_alone() -> None:

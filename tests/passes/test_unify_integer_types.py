@@ -45,6 +45,11 @@ def test_borders_have_a_type_of_their_own() -> None:
     assert set(found[1:-1]) == {"UINT8"}
 
 
+def test_16_bits_are_left_alone() -> None:
+    before = MoveQuantization()(network("int16")).model
+    assert not UnifyIntegerTypes("uint8", "uint8")(before).modified
+
+
 def test_the_right_type_is_left_alone() -> None:
     assert not UnifyIntegerTypes("int8", "int8")(network("int8")).modified
 

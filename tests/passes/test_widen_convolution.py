@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
 from edgecompile.passes.widen_convolution import WidenConvolution
+from tests.support.compact import CompactGraph
 from tests.support.graphs import operators
-from tests.support.passes import graph, proven, unchanged, weights
+from tests.support.passes import graph, node_of, proven, unchanged, weights
+from tests.support.quantized import as_model
 
 CASES = {
     "padded, strided, dilated": (
@@ -64,6 +67,17 @@ def test_a_quantized_convolution_stays_between_its_pairs() -> None:
 @pytest.mark.parametrize(("signature", "body", "constants", "expected"), CASES.values(), ids=CASES)
 def test_widened(signature: str, body: str, constants: str, expected: list[str]) -> None:
     assert operators(proven(WidenConvolution(), graph(signature, body, constants)).model) == expected
+
+
+def test_weights_stay_in_float16() -> None:
+    g = CompactGraph()
+    x = g.normal(1, 16, 20)
+    before = as_model(g.model({"x": x}, g.node("Conv", ["x", g.half(g.normal(16, 16, 3))])))
+    after = proven(WidenConvolution(), before).model
+    assert operators(after) == ["Cast", "Reshape", "Conv", "Reshape"]
+    (stored,) = node_of(after, "Cast").inputs
+    assert stored is not None
+    assert stored.dtype == ir.DataType.FLOAT16
 
 
 def test_others_are_kept() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.convenience import convert_attributes
 
-from edgecompile.core.integer import DOMAIN, VERSION, Multiplier, Rounding
+from edgecompile.core.integer import DOMAIN, VERSION, Multiplier, Rounding, sum_shift
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.target import Isa
 from edgecompile.kernels.schedules.default import schedule_default
@@ -94,8 +94,8 @@ def conv_node(
     if extreme:
         x, w = np.full(shape, random.choice([limits.min, limits.max]), dtype), np.full(weights, -127, "int8")
         w[::2] = 127
-    x_zero = int(random.integers(limits.min, limits.max + 1))
-    factors, bias = result_of(random, w.reshape(w.shape[0], -1), x_zero, rounding)
+    x_zero = zero_of(random, limits)
+    factors, bias, width = result_of(random, w.reshape(w.shape[0], -1), x_zero, rounding, limits)
     options = {
         "x_zero": x_zero,
         "group": 1,
@@ -103,6 +103,7 @@ def conv_node(
         "strides": [1] * rank,
         "dilations": [1] * rank,
         "pads": [0] * (2 * rank),
+        **width,
         **scalars_of(random, limits, rounding),
     }
     node = (x, w, bias, factors.multiplier, factors.shift)
@@ -117,24 +118,41 @@ def gemm_node(
     limits = np.iinfo(dtype)
     x = random.integers(limits.min, limits.max + 1, (m, k)).astype(dtype)
     w = random.integers(-127, 128, (n, k)).astype("int8")
-    x_zero = int(random.integers(limits.min, limits.max + 1))
-    factors, bias = result_of(random, w, x_zero, rounding)
-    scalars = {"x_zero": x_zero, **scalars_of(random, limits, rounding)}
+    x_zero = zero_of(random, limits)
+    factors, bias, width = result_of(random, w, x_zero, rounding, limits)
+    scalars = {"x_zero": x_zero, **width, **scalars_of(random, limits, rounding)}
     return IntegerNode("Gemm", (x, w, bias, factors.multiplier, factors.shift), scalars)
 
 
 def result_of(
-    random: np.random.Generator, rows: Array, x_zero: int, rounding: Rounding
-) -> tuple[Multiplier, Array]:
-    """Factors that bring sums over `rows` [N, K] to about 8 bits; a bias with the zero point folded in."""
+    random: np.random.Generator, rows: Array, x_zero: int, rounding: Rounding, limits: Any
+) -> tuple[Multiplier, Array, dict[str, int]]:
+    """Factors that bring sums over `rows` [N, K] to the width of `limits`, and a bias with the zero point.
+
+    The last is the attribute of a node whose sums need 64 bits.
+    """
     n, k = rows.shape
-    factors = Multiplier.of(random.uniform(0.3, 1.0, n) * 80 / (73 * 73 * np.sqrt(k)), rounding)
+    sums = np.abs(rows.astype(np.int64)).sum(1)
+    shift = sum_shift(int(sums.max()) * 32768 + 2000) if limits.max > 255 else 0
+    factors = random.uniform(0.3, 1.0, n) * 80 / (73 * 73 * np.sqrt(k)) * 2.0**shift
     bias = random.integers(-2000, 2000, n) - x_zero * rows.astype(np.int64).sum(1)
-    return factors, bias.astype(np.int32)
+    width = {"sum_shift": shift} if shift else {}
+    return Multiplier.of(factors, rounding), bias.astype(np.int64 if shift else np.int32), width
+
+
+def zero_of(random: np.random.Generator, limits: Any) -> int:
+    """Any zero point of 8 bits; that of 16 bits is 0."""
+    return 0 if limits.max > 255 else int(random.integers(limits.min, limits.max + 1))
 
 
 def scalars_of(random: np.random.Generator, limits: Any, rounding: Rounding) -> dict[str, Any]:
     """A zero point, and a clamp that is only sometimes tighter than the element type."""
-    y_zero = int(random.integers(limits.min + 60, limits.max - 60))
+    y_zero = 0 if limits.max > 255 else int(random.integers(limits.min + 60, limits.max - 60))
     lo = y_zero if random.integers(2) else int(limits.min)
     return {"y_zero": y_zero, "lo": lo, "hi": int(limits.max), "rounding": rounding}
+
+
+def table_of_lines(function: Callable[[Array], Array]) -> Array:
+    """The table of a function on [-4, 4] with results in [-1, 1], for int16."""
+    real = np.rint(function(np.linspace(-4, 4, 513)) * 32768)
+    return np.asarray(np.clip(real, -32768, 32767), np.int16)

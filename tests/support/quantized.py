@@ -24,12 +24,14 @@ Array = np.ndarray[Any, Any]
 
 OPSET = 21
 # A target for each type of activations; the code of either runs on this machine.
-TARGET_OF = {"int8": "cortex-a72", "uint8": "host"}
+TARGET_OF = {"int8": "cortex-a72", "uint8": "host", "int16": "host"}
 
 
 def parameters(array: Array, dtype: str = "int8") -> tuple[np.float32, Array]:
-    """Scale and zero point with which `dtype` covers `array` and 0."""
+    """Scale and zero point with which `dtype` covers `array` and 0; int16 does it with zero point 0."""
     limits = np.iinfo(dtype)
+    if dtype == "int16":
+        return np.float32(np.abs(array).max() / limits.max or 1.0), np.asarray(0, dtype)
     low, high = min(float(array.min()), 0.0), max(float(array.max()), 0.0)
     scale = np.float32((high - low) / 255 or 1.0)
     return scale, np.asarray(np.clip(np.rint(limits.min - low / scale), limits.min, limits.max), dtype)

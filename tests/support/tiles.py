@@ -66,12 +66,18 @@ class Tile:
 
 
 def random_tiles(
-    kernel: MicroKernel, shapes: Sequence[tuple[int, int, int, int]], least_weight: int = -127
+    kernel: MicroKernel,
+    shapes: Sequence[tuple[int, int, int, int]],
+    least_weight: int = -127,
+    wide: bool = False,
 ) -> list[Tile]:
-    """Tiles for (rows, columns, runs, run): random values, and for each shape one of nothing but extremes."""
+    """Tiles for (rows, columns, runs, run): random values, and for each shape one of nothing but extremes.
+
+    Kernels of 16-bit data get bytes, unless it is to be `wide`.
+    """
     random = np.random.default_rng(3)
     tiles = []
-    data = np.iinfo("int8" if kernel.data == "int16" else kernel.data)
+    data = np.iinfo("int8" if kernel.data == "int16" and not wide else kernel.data)
     for rows, columns, runs, run in shapes:
         x = random.integers(data.min, data.max + 1, (rows, runs, run))
         w = random.integers(least_weight, 128, (columns, runs * run))

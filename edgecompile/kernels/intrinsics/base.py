@@ -28,12 +28,21 @@ WeightReader = Callable[[Expr, int], Expr]
 
 
 @dataclass(frozen=True)
+class Scales:
+    """Scales of weights of 4 bits: read(at, lanes) are those of columns, [k / block][column]."""
+
+    block: int
+    read: WeightReader
+
+
+@dataclass(frozen=True)
 class Operands:
     """One tile's operands.
 
     A row is a number of runs of `run` elements each: (extent, stride) in `jumps` are the loops around a run,
     outermost first, and how far apart in x their runs begin. In the weights all runs follow each other.
-    `sums` is a local buffer of rows * columns accumulators, row-major, written as a whole.
+    `sums` is a local buffer of rows * columns accumulators, row-major, written as a whole. With `scales`, an
+    element of the packed weights is a byte, and two k.
     """
 
     rows: int
@@ -43,6 +52,7 @@ class Operands:
     w: WeightReader
     sums: Any
     jumps: tuple[tuple[int, int], ...] = ()
+    scales: Scales | None = None
 
     @contextmanager
     def steps(self, size: int, first: int = 0, last: int | None = None) -> Iterator[tuple[Expr, Expr]]:

@@ -2,7 +2,7 @@
 
 SQDMULH is floor(2ab / 2^32), SQRDMULH the same rounded half up, SRSHL a shift (to the right for negative
 counts) rounded half up, SQSHL a shift to the left that saturates. A saturated product still is far outside of
-any 8-bit range, on the right side.
+any 8-bit or 16-bit range, on the right side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""x86 without VNNI: PMADDWD multiplies pairs of 16-bit numbers and adds the two products."""
+"""x86: PMADDWD multiplies pairs of 16-bit numbers and adds the two products.
+
+With VNNI, VPDPWSSD adds them to a sum as well.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,21 @@ INSTRUCTION = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d
 class Pmaddwd:
     """Vectors of 4 (SSE2), 8 (AVX2) or 16 columns (AVX-512BW), two k each.
 
-    Rows are gathered as 16-bit numbers; weights stay bytes in memory and are widened when they are loaded.
+    Bytes of rows are gathered as 16-bit numbers; weights stay bytes in memory and are widened when they are
+    loaded. `adds` says that there is VPDPWSSD.
     """
 
     vector_bits: int
+    adds: bool = False
     in_flight: int = 8
 
-    name = "pmaddwd"
     data = "int16"
     accumulator = "int32"
     group = 2
+
+    @property
+    def name(self) -> str:
+        return "vpdpwssd" if self.adds else "pmaddwd"
 
     @property
     def lanes(self) -> int:
@@ -42,7 +50,8 @@ class Pmaddwd:
     def cycles(self, rows: int, columns: int) -> float:
         """A multiplication and an addition a pair; widening weights costs as much as a multiplication."""
         vectors = columns // self.lanes
-        return max(2 * rows * vectors, self.in_flight) + 1.5 * vectors + 0.5 * rows
+        products = rows * vectors if self.adds else 2 * rows * vectors
+        return max(products, self.in_flight) + 1.5 * vectors + 0.5 * rows
 
     def emit(self, tile: Operands) -> None:
         clear(tile.sums, tile.rows * tile.columns, self.lanes)
@@ -51,11 +60,15 @@ class Pmaddwd:
         with tile.steps(2) as (at, k), rows as row, vectors as vector:
             place = span(row * tile.columns + vector * self.lanes, self.lanes)
             weights = tile.w(k * tile.columns + vector * self.lanes * 2, self.lanes * 2)
-            products = self._products(tile.x(row, at, 2), weights)
-            tile.sums[place] = tile.sums[place] + products
+            tile.sums[place] = self._add_products(tile.sums[place], tile.x(row, at, 2), weights)
 
-    def _products(self, two: Expr, weights: Expr) -> Expr:
-        shorts = f"int16x{2 * self.lanes}"
+    def _add_products(self, sums: Expr, two: Expr, weights: Expr) -> Expr:
+        shorts, words = f"int16x{2 * self.lanes}", f"int32x{self.lanes}"
         row = tirx.reinterpret(shorts, tirx.Broadcast(tirx.reinterpret("int32", two), self.lanes))
-        name = f"llvm.x86.{INSTRUCTION[self.vector_bits]}"
-        return tirx.call_llvm_pure_intrin(f"int32x{self.lanes}", name, row, tirx.Cast(shorts, weights))
+        wide = tirx.Cast(shorts, weights)
+        if self.adds:
+            name = f"llvm.x86.avx512.vpdpwssd.{self.vector_bits}"
+            return tirx.call_llvm_pure_intrin(words, name, sums, row, wide)
+        return sums + tirx.call_llvm_pure_intrin(
+            words, f"llvm.x86.{INSTRUCTION[self.vector_bits]}", row, wide
+        )

@@ -13,20 +13,24 @@ from tvm import s_tir
 from tvm.ir.expr import TensorLoad
 from tvm_ffi.structural import structural_map
 
-from edgecompile.kernels.compute_gemm import PACKED
+from edgecompile.kernels.compute_gemm import PACKED, SCALES
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.expressions import substitute
 
 
 @dataclass(frozen=True)
 class Definition:
-    """The buffers of a definition, and the epilogue that turns sums of type `accumulator` into elements."""
+    """The buffers of a definition, and the epilogue that turns sums of type `accumulator` into elements.
+
+    `scales` are those of weights of 4 bits, otherwise None.
+    """
 
     data: Any
     weights: Any
     result: Any
     accumulator: str
     epilogue: Callable[[Sequence[Expr], Expr], Expr]
+    scales: Any = None
 
 
 def find_plan(schedule: s_tir.Schedule, blocks: list[Any], key: str) -> tuple[Any, str] | None:
@@ -53,12 +57,16 @@ def take_apart(schedule: s_tir.Schedule, block: Any, epilogue: Any | None) -> De
     between = [step.writes[0].source for step in steps]
     read = [region.source for step in steps for region in step.reads]
     operands = [source for source in read if not any(source.same_as(own) for own in between)]
-    weights = next((operand for operand in operands if operand.name.startswith(PACKED)), None)
-    data = next((operand for operand in operands if not operand.same_as(weights)), None)
+    weights, scales = (_named(operands, name) for name in (PACKED, SCALES))
+    data = next((o for o in operands if not o.same_as(weights) and not o.same_as(scales)), None)
     if weights is None or data is None:
         return None
     result, apply = result_of(schedule, block, epilogue)
-    return Definition(data, weights, result, str(written.ty.dtype), apply)
+    return Definition(data, weights, result, str(written.ty.dtype), apply, scales)
+
+
+def _named(operands: Sequence[Any], name: str) -> Any:
+    return next((operand for operand in operands if operand.name.startswith(name)), None)
 
 
 def result_of(

@@ -50,7 +50,7 @@ def choose_plan(kernel: MicroKernel, machine: Machine, product: Product, convert
     source = choose_source(kernel, machine, product, converts)
     depth = -(-product.k // kernel.group) * kernel.group
     if source == "lines":
-        window, lines, width = _line_window(product)
+        window, lines, width = line_window(product)
         rows, columns = choose_register_tile(kernel, machine, width, product.n, depth)
         block = _lines_near(machine, product, window, lines, width)
     else:
@@ -62,12 +62,19 @@ def choose_plan(kernel: MicroKernel, machine: Machine, product: Product, convert
             tiles = min(tiles, _tiles_near(machine, source, rows * depth * product.element_bytes))
             tiles = min(tiles, _tiles_each(machine, -(-m // rows)))
         block = tiles * rows
+    return plan_product(kernel, product, source, rows, columns, block)
+
+
+def plan_product(
+    kernel: MicroKernel, product: Product, source: Source, rows: int, columns: int, block: int
+) -> GemmPlan:
+    """The plan for a tile of `rows` x `columns`, and `block` rows or lines at a time."""
     return GemmPlan(
         kernel.name,
         source,
         product.n,
         product.k,
-        depth,
+        -(-product.k // kernel.group) * kernel.group,
         kernel.group,
         kernel.lanes,
         rows,
@@ -103,7 +110,7 @@ def choose_source(kernel: MicroKernel, machine: Machine, product: Product, conve
     channels = product.extents[-1] // product.groups
     if window is None or (is_pointwise(window) and product.groups == 1):
         return "gather" if converts or product.k % group else "memory"
-    line, *_ = _line_window(product)
+    line, *_ = line_window(product)
     joined = line.dilations[-1] == 1 and product.groups == 1
     run = channels * line.kernel[-1] if joined else channels
     if converts or run % group or line.rank > 2 or min(*window.pads, *window.ends) < 0:
@@ -113,7 +120,7 @@ def choose_source(kernel: MicroKernel, machine: Machine, product: Product, conve
     return "gather" if padded and machine.l1_bytes == 0 else "lines"
 
 
-def _line_window(product: Product) -> tuple[Window, int, int]:
+def line_window(product: Product) -> tuple[Window, int, int]:
     """The window along the real spatial axes, the output lines of an image, the outputs of a line."""
     assert product.window is not None
     axes = real_axes(product.window, product.extents[1:-1])
@@ -139,6 +146,12 @@ def choose_register_tile(
     kernel: MicroKernel, machine: Machine, m: int, n: int, depth: int
 ) -> tuple[int, int]:
     """(rows, columns) of the tile that computes all of m x n in the fewest estimated cycles."""
+    candidates = register_tiles(kernel, machine, m, n)
+    return min(candidates, key=lambda tile: (total_cycles(kernel, m, n, depth, *tile), tile))
+
+
+def register_tiles(kernel: MicroKernel, machine: Machine, m: int, n: int) -> list[tuple[int, int]]:
+    """All (rows, columns) whose accumulators and operands fit the registers; at least one."""
     lanes = kernel.lanes
     candidates = [
         (rows, vectors * lanes)
@@ -146,7 +159,7 @@ def choose_register_tile(
         for vectors in range(1, min(-(-n // lanes), _MAX_VECTORS) + 1)
         if kernel.registers(rows, vectors * lanes) <= machine.registers
     ]
-    return min(candidates or [(1, lanes)], key=lambda tile: (total_cycles(kernel, m, n, depth, *tile), tile))
+    return candidates or [(1, lanes)]
 
 
 def total_cycles(kernel: MicroKernel, m: int, n: int, depth: int, rows: int, columns: int) -> float:

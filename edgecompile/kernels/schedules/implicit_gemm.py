@@ -23,9 +23,10 @@ import tvm_ffi
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
+from edgecompile.kernels.compact import widened
 from edgecompile.kernels.compute import unflatten
 from edgecompile.kernels.compute_gemm import GemmPlan, rows_of
-from edgecompile.kernels.intrinsics.base import MicroKernel, Operands
+from edgecompile.kernels.intrinsics.base import MicroKernel, Operands, Scales
 from edgecompile.kernels.loops import choose, flat_view, lane_loop, local, powers_of_two, span
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.definition import Definition
@@ -70,6 +71,8 @@ class _Emitter:
         vectors = self.kernel.lanes > 1
         self.store_lanes = max(kernel.lanes, _STORE_BYTES // element_bytes) if vectors else 1
         self.weights = T.buffer_proxy(definition.weights)
+        stored = str(definition.weights.ty.dtype)
+        self.halves = definition.accumulator == "float32" and stored in ("float16", "int16")
 
     def emit(self) -> None:
         body = self._lines if self.plan.source == "lines" else self._matrix
@@ -165,15 +168,18 @@ class _Emitter:
         """The micro-kernel and the epilogue for `count` rows from `at` on."""
         plan, kernel = self.plan, self.kernel
         sums = local(count * columns, kernel.accumulator)
-        base = group * plan.group_elements + tile * (plan.columns * plan.depth)
+        each = 2 if plan.scale_block else 1
+        base = group * (plan.group_elements // each) + tile * (plan.columns * plan.depth // each)
 
         def weights(offset: Expr, lanes: int) -> Expr:
-            return self.weights[span(base + offset, lanes)]
+            stored = self.weights[span(base + offset, lanes)]
+            return widened(stored) if self.halves else stored
 
         def data(row: Expr, offset: Expr, lanes: int) -> Expr:
             return rows.buffer[span(rows.start + (at + row) * rows.stride + offset, lanes)]
 
-        kernel.emit(Operands(count, columns, rows.run, data, weights, sums, rows.jumps))
+        scales = self._scales(tile) if plan.scale_block else None
+        kernel.emit(Operands(count, columns, rows.run, data, weights, sums, rows.jumps, scales))
         first_column = tile * plan.columns
         width = min(columns, plan.n - first_column) if isinstance(tile, int) else columns
         with T.unroll(0, count) as row:
@@ -183,6 +189,12 @@ class _Emitter:
                 column = group * plan.n + first_column + done
                 self._store(position, column, lanes, sums, row * columns + done)
                 done += lanes
+
+    def _scales(self, tile: Expr) -> Scales:
+        """The scales of a tile of columns."""
+        scales, packed = T.buffer_proxy(self.definition.scales), self.plan.scales
+        base = tile * (packed.columns * packed.depth)
+        return Scales(self.plan.scale_block, lambda at, lanes: scales[span(base + at, lanes)])
 
     def _store(self, position: Sequence[Expr], column: Expr, lanes: int, sums: Any, at: Expr) -> None:
         with lane_loop(lanes) as lane:

@@ -32,13 +32,9 @@ _FLOAT_BYTES = 4
 def choose_winograd(
     kernel: MicroKernel, machine: Machine, product: Product, direct: GemmPlan
 ) -> WinogradPlan | None:
-    """The best plan for `product`, which `direct` would compute otherwise; None where that is better.
-
-    It takes a 3 x 3 window without strides and dilations, one group, vectors, and a cache for its tiles.
-    """
+    """The best plan for `product`, which `direct` would compute otherwise; None where that is better."""
     window, best = product.window, None
-    small = machine.l1_bytes == 0 or machine.lanes == 1
-    if window is None or not _has_form(window) or product.groups > 1 or small:
+    if window is None or not has_winograd_form(machine, product):
         return None
     least = direct_cycles(kernel, machine, product, direct)
     for tile in TILES:
@@ -110,8 +106,11 @@ def plan_winograd(
     return WinogradPlan(tile, (window.pads[0], window.pads[1]), inner)
 
 
-def _has_form(window: Window) -> bool:
-    ones = (1, 1)
+def has_winograd_form(machine: Machine, product: Product) -> bool:
+    """Whether it applies: 3 x 3 without strides and dilations, one group; vectors, a cache for its tiles."""
+    window, ones = product.window, (1, 1)
+    if window is None or product.groups > 1 or machine.l1_bytes == 0 or machine.lanes == 1:
+        return False
     return window.kernel == (TAPS, TAPS) and window.strides == ones and window.dilations == ones
 
 

@@ -22,10 +22,11 @@ def conv(n: NodeView, layout: Layout) -> Tensor:
     if values is None:
         weights = compute_conv.read_conv(n.input(1))
     elif layout.channels_last and _has_depth(n, values):
-        total = planned_conv(n, values, window, float_kernel(n.isa))
+        total = planned_conv(n, values, window, float_kernel(n.isa), halves=n.compact(1) is not None)
         return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
     else:
-        weights = compute_conv.read_packed(n.weight(compute_conv.pack_conv_weights(values), "weights"))
+        packed = n.rearranged(1, compute_conv.pack_conv_weights(values), "weights")
+        weights = compute_conv.read_packed(packed)
     total = compute_conv.conv(n.input(0), weights, window, n.attr("group", 1), out.shape, layout)
     return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
 
@@ -45,6 +46,6 @@ def conv_transpose(n: NodeView, layout: Layout) -> Tensor:
         weights = compute_conv.read_transposed(n.input(1), groups)
     else:
         packed = compute_conv.pack_transposed_weights(values, groups)
-        weights = compute_conv.read_packed(n.weight(packed, "packed"))
+        weights = compute_conv.read_packed(n.rearranged(1, packed, "packed"))
     total = compute_conv.conv_transpose(n.input(0), weights, window, groups, out.shape, layout)
     return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)

@@ -11,16 +11,17 @@ from edgecompile.kernels import compute_matmul
 from edgecompile.kernels.compute import broadcast_index, element_type, shape_of
 from edgecompile.kernels.intrinsics.select import float_kernel
 from edgecompile.kernels.math import Expr, cast
-from edgecompile.lower.planned import planned_matmul
+from edgecompile.lower.planned import has_pairs, planned_matmul, planned_scaled_matmul
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
 @op("MatMul", kind=Kind.ANCHOR)
 def matmul(n: NodeView) -> Tensor:
     """numpy.matmul."""
-    out, values = n.outputs[0], n.const(1)
-    if values is not None and _is_planned(n.input(0), values):
-        return planned_matmul(n, n.input(0), values.T, out.shape, float_kernel(n.isa))
+    out = n.outputs[0]
+    planned = _planned(n, out.shape)
+    if planned is not None:
+        return planned
     return compute_matmul.matmul(n.input(0), n.input(1), out.shape, out.dtype)
 
 
@@ -44,19 +45,30 @@ def gemm(n: NodeView) -> Tensor:
 
 def _gemm_product(n: NodeView, shape: Sequence[int], dtype: str) -> Tensor:
     """A' B'. A constant B is packed for the kernel, or at least stored as [K, N]."""
-    a, values = n.input(0), n.const(1)
     trans_a, trans_b = (bool(n.attr(name, 0)) for name in ("transA", "transB"))
-    if values is None:
-        return compute_matmul.gemm(a, n.input(1), trans_a, trans_b, shape, dtype)
-    b = np.ascontiguousarray(values.T) if trans_b else values
-    if not trans_a and _is_planned(a, b):
-        return planned_matmul(n, a, b.T, shape, float_kernel(n.isa))
-    return compute_matmul.gemm(a, n.weight(b, "weights"), trans_a, False, shape, dtype)
+    planned = None if trans_a else _planned(n, shape, trans_b)
+    if planned is not None:
+        return planned
+    compact, values = n.compact(1), n.const(1)
+    if values is None or (compact is not None and not compact.is_half):
+        return compute_matmul.gemm(n.input(0), n.input(1), trans_a, trans_b, shape, dtype)
+    b = n.rearranged(1, np.ascontiguousarray(values.T) if trans_b else values, "weights")
+    return compute_matmul.gemm(n.input(0), b, trans_a, False, shape, dtype)
 
 
-def _is_planned(a: Tensor, b: np.ndarray) -> bool:
-    """Whether a product with constant `b` is computed by a plan: float matrices with something to sum."""
-    return b.dtype == np.float32 and b.ndim == 2 and min(b.shape) > 0 and len(a.shape) > 1
+def _planned(n: NodeView, shape: Sequence[int], trans_b: bool = False) -> Tensor | None:
+    """A B for matrices of floats with constant B, by a plan; None where there is none."""
+    a, compact = n.input(0), n.compact(1)
+    if element_type(a) != "float32" or len(a.shape) < 2:
+        return None
+    if compact is not None and not compact.is_half:
+        blocks = None if trans_b else compact.in_blocks_of_rows()
+        return planned_scaled_matmul(n, a, blocks, shape) if blocks and has_pairs(blocks) else None
+    values = n.const(1)
+    if values is None or values.ndim != 2 or min(values.shape) == 0:
+        return None
+    rows = values if trans_b else values.T
+    return planned_matmul(n, a, rows, shape, float_kernel(n.isa), halves=compact is not None)
 
 
 def _factor(value: float, dtype: str) -> Expr | None:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import numpy as np
 from tvm import te
 
 from edgecompile.kernels import compute_conv
 from edgecompile.kernels.compute import Layout, Tensor, add_bias, shape_of
 from edgecompile.kernels.compute_matmul import matmul
-from edgecompile.kernels.compute_quantize import Parameters, centered, dequantized, quantized, requantize
+from edgecompile.kernels.compute_quantize import (
+    Parameters,
+    centered,
+    dequantized,
+    quantized,
+    requantize,
+    uint8_parameters,
+)
+from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr, cast
+from edgecompile.lower.centered import Place, centered_conv, centered_matmul
 from edgecompile.lower.geometry import window_of
+from edgecompile.lower.layouts import both_layouts
 from edgecompile.lower.pointwise import normalized_axis, scalar
 from edgecompile.lower.registry import Kind, NodeView, op
-
-Place = Callable[[Sequence[Expr]], Expr]
 
 
 @op("QuantizeLinear", kind=Kind.ELEMENTWISE)
@@ -43,9 +52,23 @@ def dequantize_linear(n: NodeView) -> Tensor:
     return te.compute(info.shape, value, name="dequantize")
 
 
+@op("DynamicQuantizeLinear", kind=Kind.OPAQUE)
+def dynamic_quantize_linear(n: NodeView) -> Sequence[Tensor]:
+    """The integers, their scale and their zero point, from the range of this very tensor."""
+    data = n.input(0)
+    scale, zero = uint8_parameters(data, Machine.of(n.isa).row_lanes)
+    integers = te.compute(
+        data.shape, lambda *i: quantized(data(*i), scalar(scale), scalar(zero), "uint8"), name="quantize"
+    )
+    return integers, scale, zero
+
+
 @op("MatMulInteger", kind=Kind.ANCHOR)
 def matmul_integer(n: NodeView) -> Tensor:
     """(A - a zero) (B - b zero) in int32; zero points for the matrix, a row of A, or a column of B."""
+    values = n.const(1)
+    if values is not None and values.ndim == 2 and len(n.input(0).shape) > 1 and _is_planned(n, values):
+        return centered_matmul(n, values, _along(n, 2, -2))
     a, b = n.input(0), n.input(1)
     left, right = centered(a, _along(n, 2, -2)), centered(b, _along(n, 3, -1))
     return matmul(left, right, n.outputs[0].shape, "int32")
@@ -66,18 +89,22 @@ def qlinear_matmul(n: NodeView) -> Tensor:
     return requantize(total, factor, scalar(n.input(7)), info.dtype)
 
 
-@op("ConvInteger", kind=Kind.ANCHOR)
-def conv_integer(n: NodeView) -> Tensor:
+@both_layouts("ConvInteger", Kind.ANCHOR)
+def conv_integer(n: NodeView, layout: Layout) -> Tensor:
     """Conv of X - x zero (which is what the padding holds) and W - w zero, in int32."""
-    return _integer_conv(n, n.input(0), n.input(1), _along(n, 2, 1), _along(n, 3, 0))
+    values, zero = n.const(1), _along(n, 2, 1)
+    if layout.channels_last and values is not None and _is_planned(n, values):
+        return centered_conv(n, values, window_of(n, layout, values.shape[2:]), zero)
+    return _integer_conv(n, n.input(0), n.input(1), zero, _along(n, 3, 0), layout)
 
 
 @op("QLinearConv", kind=Kind.ANCHOR)
 def qlinear_conv(n: NodeView) -> Tensor:
     """ConvInteger plus an int32 bias, rescaled by x_scale * w_scale / y_scale (one w_scale a channel)."""
     info = n.outputs[0]
-    total = _integer_conv(n, n.input(0), n.input(3), _along(n, 2, 1), _along(n, 5, 0))
-    total = add_bias(total, n.input(8) if n.has(8) else None, Layout(channels_last=False), "int32")
+    layout = Layout(channels_last=False)
+    total = _integer_conv(n, n.input(0), n.input(3), _along(n, 2, 1), _along(n, 5, 0), layout)
+    total = add_bias(total, n.input(8) if n.has(8) else None, layout, "int32")
     x_scale, y_scale = (cast(scalar(n.input(i)), "float32") for i in (1, 6))
     w_scale = _place(n, 4, 1)
 
@@ -87,10 +114,20 @@ def qlinear_conv(n: NodeView) -> Tensor:
     return requantize(total, factor, scalar(n.input(7)), info.dtype)
 
 
+def _is_planned(n: NodeView, weights: np.ndarray) -> bool:
+    """Whether products by constant `weights` are computed by a plan: int8 without a zero point."""
+    zero = n.const(3) if n.has(3) else np.zeros(1)
+    return bool(weights.dtype == np.int8 and weights.size and zero is not None and not zero.any())
+
+
 def _integer_conv(
-    n: NodeView, data: Tensor, weights: Tensor, data_zero: Place | None, weight_zero: Place | None
+    n: NodeView,
+    data: Tensor,
+    weights: Tensor,
+    data_zero: Place | None,
+    weight_zero: Place | None,
+    layout: Layout,
 ) -> Tensor:
-    layout = Layout(channels_last=False)
     window = window_of(n, layout, shape_of(weights)[2:])
     read = compute_conv.read_conv(centered(weights, weight_zero))
     shape = n.outputs[0].shape

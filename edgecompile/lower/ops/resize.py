@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 from tvm import tirx
 
+from edgecompile.core.coordinates import Axis
 from edgecompile.kernels.compute import Layout, shape_of
 from edgecompile.kernels.compute_resize import AxisTaps, resize
 from edgecompile.lower.layouts import both_layouts
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
-from edgecompile.lower.resample import Array, Axis, Filter, taps_of
+from edgecompile.lower.resample import Array, Filter, taps_of
 
 # Denominators that are tried when a table of positions is replaced by arithmetic.
 _MAX_DENOMINATOR = 16

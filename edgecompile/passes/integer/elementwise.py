@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecompile.core.integer import ADD_SHIFT, SOFTMAX_BITS, SOFTMAX_FINE_BITS, SOFTMAX_LIMIT
+from edgecompile.core.integer import (
+    SOFTMAX_BITS,
+    SOFTMAX_FINE_BITS,
+    SOFTMAX_LIMIT,
+    TABLE_BITS,
+    add_shift,
+)
 from edgecompile.passes.edit import Array, constant_of, static_shape
 from edgecompile.passes.integer.fixed_point_tables import fixed_point_table
 from edgecompile.passes.integer.functions import Function, function_of
@@ -12,16 +18,20 @@ from edgecompile.passes.integer.quantized import Quantized, dequantized
 from edgecompile.passes.integer.site import Site, StaysFloat
 from edgecompile.passes.quantize.softmax import exponentials
 
+# An eighth of what one step of 8 bits would be: kinks of a function lie between entries of its table.
+_OFF_LINE = 32
+
 
 def convert_add(site: Site) -> None:
-    """Add and Sub: both operands on a scale that is finer than the coarser one's by 2^20 / 2."""
+    """Add and Sub: both operands on a scale that is finer than the coarser one's by 2^20 / 2 (2^15 / 2)."""
     if _has_scalar(site):
         convert_function(site)
         return
     lo, hi = site.clamp()
     a, b = site.operand_or_constant(0), site.operand_or_constant(1)
     twice = 2 * max(a.scale, b.scale)
-    factors = [a.scale / twice, b.scale / twice, twice / ((1 << ADD_SHIFT) * site.result.scale)]
+    shift = add_shift(a.dtype.name, b.dtype.name)
+    factors = [a.scale / twice, b.scale / twice, twice / ((1 << shift) * site.result.scale)]
     attributes = site.result_attributes(lo, hi) | {"a_zero": a.zero, "b_zero": b.zero}
     site.become(site.op.base, [a.value, b.value, *site.multiplier(factors)], attributes)
 
@@ -50,14 +60,16 @@ def convert_clamp(site: Site) -> None:
 
 
 def convert_function(site: Site) -> None:
-    """Any function of one element: a table of its 256 values."""
+    """Any function of one element: a table of its 256 values, or of 513 that lines are drawn between."""
     function = function_of(site.node)
     if function is None or site.op.activation:
         raise StaysFloat("it is no function of one element that is known here")
     x = site.operand(_varying(site))
-    values = fixed_point_table(site.node, x, site.result) if site.rounding == "double" else None
-    if values is None:
-        values = table(function, x, site.result)
+    if x.is_wide:
+        values = lines(function, x, site.result)
+    else:
+        by_tflite = fixed_point_table(site.node, x, site.result) if site.rounding == "double" else None
+        values = table(function, x, site.result) if by_tflite is None else by_tflite
     site.become("Table", [x.value, site.constant(values, "table")], {})
 
 
@@ -65,6 +77,8 @@ def convert_softmax(site: Site) -> None:
     """Softmax in fixed point, requantized unless the result has scale 1/256 and the least zero point."""
     x, shape = site.operand(0), static_shape(site.node.outputs[0]) or ()
     axis = site.node.attributes.get_int("axis", -1) % max(len(shape), 1)
+    if x.is_wide:
+        raise StaysFloat("the routine for it is one of 8 bits")
     if not shape or shape[axis] > SOFTMAX_LIMIT:
         raise StaysFloat(f"its rows have more than {SOFTMAX_LIMIT} elements")
     exps = site.constant(exponentials(x.scale), "exps")
@@ -92,14 +106,34 @@ def requantize(site: Site, x: Quantized, lo: int, hi: int) -> None:
 def table(function: Function, x: Quantized, y: Quantized) -> Array:
     """For each integer of `x`, from the least, the integer of `y` nearest to function(x)."""
     low, high = x.limits
-    real = (np.arange(low, high + 1, dtype=np.float64) - x.zero) * x.scale
+    return _nearest(function, np.arange(low, high + 1), x, y)
+
+
+def lines(function: Function, x: Quantized, y: Quantized) -> Array:
+    """`table` for every 2^TABLE_BITS-th integer of `x` and the one after the last, in 16 bits.
+
+    StaysFloat where lines between them miss a result of the function by more than `_OFF_LINE` steps.
+    """
+    (low, high), step = x.limits, 1 << TABLE_BITS
+    entries = _nearest(function, np.arange(low, high + 2, step), x, y)
+    every = np.arange(high + 1 - low)
+    between = np.interp(every, np.arange(len(entries)) * step, entries.astype(np.float64))
+    if np.abs(between - _nearest(function, every + low, x, y)).max() > _OFF_LINE:
+        raise StaysFloat("it bends too much for lines between 513 of its values")
+    return entries.astype(np.int16)
+
+
+def _nearest(function: Function, integers: Array, x: Quantized, y: Quantized) -> Array:
+    real = (integers.astype(np.float64) - x.zero) * x.scale
     with np.errstate(all="ignore"):
         exact = np.nan_to_num(function(real) / y.scale, nan=0.0, posinf=np.inf, neginf=-np.inf)
     return np.asarray(np.clip(np.rint(exact) + y.zero, *y.limits).astype(y.dtype))
 
 
 def _has_scalar(site: Site) -> bool:
-    """Whether one operand is one constant number that is not quantized."""
+    """Whether an 8-bit operand meets one constant number that is not quantized: a function, for a table."""
+    if site.result.is_wide:
+        return False
     arrays = [constant_of(value) for value in site.node.inputs]
     return not site.op.activation and any(array is not None and array.size == 1 for array in arrays)
 

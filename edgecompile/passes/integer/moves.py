@@ -10,8 +10,8 @@ import onnx_ir as ir
 from edgecompile.core.fused import DOMAIN, FusedOp, base_attributes
 from edgecompile.passes.edit import constant_of, static_shape
 
-# Reduced to the greatest element, which is the greatest integer as well: scales are positive.
-_CHOOSING = frozenset({"MaxPool", "GlobalMaxPool", "ReduceMax"})
+# Reduced to the greatest or least element, which is that integer as well: scales are positive.
+_CHOOSING = frozenset({"MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin"})
 _MOVING = frozenset(
     """
     Concat DepthToSpace Expand Flatten Gather GatherElements Identity Pad Reshape Resize ReverseSequence

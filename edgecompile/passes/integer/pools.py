@@ -13,8 +13,8 @@ from edgecompile.passes.integer.quantized import Quantized
 from edgecompile.passes.integer.site import Site, StaysFloat
 
 _WINDOW = ("kernel_shape", "strides", "dilations", "pads", "count_include_pad")
-# Where 8-bit integers are centred: averages of int8 and of uint8 tensors shall round alike.
-_MIDDLE = {"int8": 0, "uint8": 128}
+# Where integers are centred: averages of int8 and of uint8 tensors shall round alike.
+_MIDDLE = {"int8": 0, "uint8": 128, "int16": 0}
 
 
 def convert_average_pool(site: Site) -> None:
@@ -24,7 +24,7 @@ def convert_average_pool(site: Site) -> None:
         raise StaysFloat("it has ceil_mode or auto_pad")
     x = site.operand(0)
     counts_pads = attributes.get_int("count_include_pad", 0) and any(attributes.get_ints("pads", ()))
-    zero = None if counts_pads else _common_zero(site, x)
+    zero = None if counts_pads else common_zero(site, x)
     count = math.prod(attributes.get_ints("kernel_shape", ()))
     _mean(site, x, site.op.base, count, site.kept_attributes(*_WINDOW), zero)
 
@@ -33,10 +33,10 @@ def convert_global_average_pool(site: Site) -> None:
     """GlobalAveragePool in both layouts."""
     x = site.operand(0)
     spatial = x.shape[1:-1] if site.op.layout == "nhwc" else x.shape[2:]
-    _mean(site, x, site.op.base, math.prod(spatial), {}, _common_zero(site, x))
+    _mean(site, x, site.op.base, math.prod(spatial), {}, common_zero(site, x))
 
 
-def _common_zero(site: Site, x: Quantized) -> int | None:
+def common_zero(site: Site, x: Quantized) -> int | None:
     """With one scale and zero point on both sides, the integers themselves are averaged, as TFLite does."""
     return _MIDDLE[x.dtype.name] if x.parameters == site.result.parameters else None
 
@@ -73,7 +73,7 @@ def _mean(
     if static_shape(site.node.outputs[0]) is None or not count > 0:
         raise StaysFloat("it averages nothing")
     factor = x.scale / site.result.scale
-    if 255 * count * max(factor, 1.0) >= 1 << 31:
+    if x.reach * count * max(factor, 1.0) >= 1 << 31:
         raise StaysFloat("its sums do not fit 32 bits")
     lo, hi = site.clamp()
     kind = base + ("Nhwc" if site.op.layout == "nhwc" else "")

@@ -12,11 +12,13 @@ from edgecompile.passes.edit import Array, constant_of, static_shape
 from edgecompile.passes.matching import produced_by
 
 _BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
+# The greatest distance of an integer from its zero point, which is 0 for 16 bits.
+_REACH = {"int8": 255, "uint8": 255, "int16": 32768}
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """A tensor of real numbers (value - zero) * scale, where `value` holds int8 or uint8."""
+    """A tensor of real numbers (value - zero) * scale; `value` holds int8, uint8, or int16 with zero 0."""
 
     value: ir.Value
     scale: float
@@ -28,6 +30,16 @@ class Quantized:
         """The least and the greatest integer."""
         info = np.iinfo(self.dtype)
         return int(info.min), int(info.max)
+
+    @property
+    def reach(self) -> int:
+        """The greatest distance of an integer from the zero point."""
+        return _REACH[self.dtype.name]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether an integer has more than 8 bits."""
+        return self.dtype.itemsize > 1
 
     @property
     def parameters(self) -> tuple[float, int, str]:
@@ -70,9 +82,11 @@ def described(node: ir.Node, integers: ir.Value) -> Quantized | None:
     zero = _zero_point(node)
     if scale is None or zero is None or scale.size != 1 or zero.size != 1:
         return None
-    if integers.dtype not in _BYTES or scale.dtype != np.float32 or not scale.item() > 0:
+    dtype = integers.dtype
+    fits = dtype in _BYTES or (dtype == ir.DataType.INT16 and not zero.any())
+    if dtype is None or not fits or scale.dtype != np.float32 or not scale.item() > 0:
         return None
-    return Quantized(integers, float(scale.item()), int(zero.item()), integers.dtype.numpy())
+    return Quantized(integers, float(scale.item()), int(zero.item()), dtype.numpy())
 
 
 def constant_weights(value: ir.Value | None, axis: int) -> Weights | str:

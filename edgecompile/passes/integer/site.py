@@ -51,10 +51,11 @@ class Site:
         array = constant_of(self.node.inputs[index])
         if array is None or array.dtype != np.float32 or not np.isfinite(array).all():
             return self.operand(index)
+        dtype: np.dtype[Any] = np.dtype("int16" if self.result.is_wide else "int8")
         greatest = float(np.abs(array).max(initial=0.0)) or 1.0
-        scale = greatest / 127
-        value = self.constant(np.rint(array / scale).astype(np.int8), f"input_{index}")
-        return Quantized(value, scale, 0, np.dtype(np.int8))
+        scale = greatest / np.iinfo(dtype).max
+        value = self.constant(np.rint(array / scale).astype(dtype), f"input_{index}")
+        return Quantized(value, scale, 0, dtype)
 
     def clamp(self) -> tuple[int, int]:
         """[lo, hi] of the result under the activation; StaysFloat for one that is no clamp."""

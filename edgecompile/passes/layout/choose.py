@@ -21,7 +21,8 @@ import onnx_ir as ir
 from edgecompile.passes.edit import constant_of, static_shape
 from edgecompile.passes.layout.min_cut import SINK, SOURCE, UNLIMITED, CutGraph
 from edgecompile.passes.layout.operators import Permuted, permuted, rank_of
-from edgecompile.passes.movement import Movement, permutation_of
+from edgecompile.passes.matching import only_reader, produced_by
+from edgecompile.passes.movement import Movement, permutation_of, trace
 
 Shape = tuple[int, ...]
 
@@ -114,7 +115,8 @@ class _Problem:
         shape = static_shape(value)
         if shape is None or len(shape) != len(self.perm) or 0 in shape:
             return
-        producer, price = value.producer(), _price(shape, self.perm)
+        producer = value.producer()
+        price = _ALIAS if _is_moved(value) else _price(shape, self.perm)
         origin = self._producing(producer) if producer is not None else SOURCE
         readers = {self._reading(node, index) for node, index in value.uses()}
         readers |= {SOURCE} if value.is_graph_output() else set()
@@ -154,8 +156,24 @@ class _Problem:
         """The label under which `node` reads input `index`; None when it reads either."""
         if node in self.reads:
             return self.reads[node]
+        if _moves_on(node):
+            return None
         plan = self.plans.get(node)
         return self.vertices[node] if plan is not None and index in plan.moved else SOURCE
+
+
+def _is_moved(value: ir.Value) -> bool:
+    """Whether `value` is a Reshape of what a Transpose moves: that can as well move it to other places."""
+    if produced_by(value, "Reshape") is None:
+        return False
+    _, moved, chain = trace(value)
+    return not moved.is_reshape and all(only_reader(node.outputs[0]) is not None for node in chain[1:])
+
+
+def _moves_on(node: ir.Node) -> bool:
+    """Whether `node` only reshapes a value for a Transpose, which can as well take it from other places."""
+    reader = only_reader(node.outputs[0]) if node.op_type == "Reshape" and not node.domain else None
+    return reader is not None and reader.op_type == "Transpose" and not reader.domain
 
 
 def _price(shape: Shape, perm: Shape) -> int:

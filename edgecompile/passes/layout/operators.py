@@ -131,6 +131,11 @@ def _quantize(node: ir.Node, perm: Shape) -> Permuted | None:
     return _axis_attribute(1)(node, perm) if scale else Permuted((0,))
 
 
+def _whole(node: ir.Node, perm: Shape) -> Permuted:
+    """What is the same for all elements; results of another rank do not depend on their places."""
+    return Permuted((0,))
+
+
 def _matmul(node: ir.Node, perm: Shape) -> Permuted | None:
     """The contracted axis must stay last; the weights are one matrix for all leading axes."""
     plain = len(static_shape(node.inputs[1]) or ()) == 2 and constant_of(node.inputs[1]) is not None
@@ -164,6 +169,7 @@ _RULES: dict[str, Callable[[ir.Node, Shape], Permuted | None]] = {
     **dict.fromkeys(["QuantizeLinear", "DequantizeLinear"], _quantize),
     **dict.fromkeys(["LayerNormalization", "RMSNormalization"], _trailing),
     "CumSum": _axes_input(1),
+    "DynamicQuantizeLinear": _whole,
     "Gather": _gather,
     "MatMul": _matmul,
     "Pad": _pad,

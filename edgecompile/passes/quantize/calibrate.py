@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from edgecompile.core.model import Model
+from edgecompile.passes.edit import Array
+from edgecompile.passes.quantize.bias import product_of
+from edgecompile.passes.quantize.channel_groups import channel_groups
 from edgecompile.passes.quantize.constants import choose_contractions
 from edgecompile.passes.quantize.equalize import Equalize
 from edgecompile.passes.quantize.insert_quantization import Contraction, InsertQuantization
 from edgecompile.passes.quantize.observe import Observation, Sample, observe
-from edgecompile.passes.quantize.plan import Plan, make_plan, weights_axis
+from edgecompile.passes.quantize.plan import Plan, make_plan, reading_axis, weights_axis
+from edgecompile.passes.quantize.ranges import Range
 from edgecompile.passes.quantize.recipes import Recipe
 from edgecompile.passes.quantize.scales import Scales, choose_ranges, choose_scales, unlike_outputs
 
@@ -23,6 +27,16 @@ Progress = Callable[[str, int, int | None], None]
 # So many samples tell which channels are wide. Their exact ranges are of no importance: it is the tensor's
 # range that everything goes by.
 _CHANNEL_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A float network, its channels equalized, and what its tensors held: ranges, means of channels."""
+
+    model: Model
+    observation: Observation
+    ranges: Mapping[str, Range]
+    means: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,11 @@ class Calibrated:
         result = InsertQuantization(self.scales, self.contractions)(self.model.copy())
         return result.model.with_notes(*self.notes)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers in integers, in the graph's order."""
+        return tuple(dict.fromkeys(layer_of(node) for node in self.plan.nodes))
+
     def with_only(self, layer: str) -> Model:
         """The network with nothing quantized but the weights and the result of `layer`."""
         results = {str(node.outputs[0].name) for node in self.plan.nodes if layer_of(node) == layer}
@@ -57,26 +76,43 @@ def calibrate(
     count: int | None = None,
     progress: Progress = lambda task, done, total: None,
 ) -> Calibrated:
-    """Observe `model`, a network after `preparing_passes`, and decide all scales, zero points and weights.
+    """Observe `model`, a network after `preparing_passes`, and decide all scales, zero points and weights."""
+    return decide(observe_tensors(model, samples, recipe, keep_float, count, progress), recipe, keep_float)
+
+
+def observe_tensors(
+    model: Model,
+    samples: Iterable[Sample],
+    recipe: Recipe,
+    keep_float: Sequence[str] = (),
+    count: int | None = None,
+    progress: Progress = lambda task, done, total: None,
+) -> Observed:
+    """All that is to be known of `model` for `decide`, with the nodes `keep_float` or more of them in float.
 
     `samples` are iterated over once, and recipes that equalize channels look at the first ones before.
     """
     if recipe.equalize:
         model = _equalized(model, samples, recipe, keep_float, count, progress)
-    graph = model.graph.graph
-    plan = make_plan(graph, keep_float)
-    names, channels = [str(value.name) for value in plan.sources], _contraction_inputs(plan)
-    seen = Observation(counted=names, averaged=channels)
+    plan = make_plan(model.graph.graph, keep_float, recipe.activations)
+    names, axes = [str(value.name) for value in plan.sources], _channel_axes(plan)
+    seen = Observation(counted=names, averaged=list(axes), axes=axes)
     observation = observe(model, samples, seen, lambda done: progress("calibrating", done, count))
-    ranges = choose_ranges(plan, observation, recipe.ranges)
-    unlike = unlike_outputs(plan, ranges)
+    means = {name: observation.mean(name) for name in axes}
+    return Observed(model, observation, choose_ranges(plan, observation, recipe.ranges), means)
+
+
+def decide(observed: Observed, recipe: Recipe, keep_float: Sequence[str] = ()) -> Calibrated:
+    """All scales, zero points and weights, from what was observed: no sample is looked at."""
+    graph, ranges = observed.model.graph.graph, observed.ranges
+    plan = make_plan(graph, keep_float, recipe.activations)
+    unlike = unlike_outputs(plan, ranges, recipe.activations)
     if unlike:
-        plan = make_plan(graph, [*keep_float, *unlike])
-    scales = choose_scales(plan, ranges)
-    means = {name: observation.mean(name) for name in channels}
-    contractions = choose_contractions(plan, scales.tensors, recipe, means)
+        plan = make_plan(graph, [*keep_float, *unlike], recipe.activations)
+    scales = choose_scales(plan, ranges, recipe.activations)
+    contractions = choose_contractions(plan, scales.tensors, recipe, observed.means)
     notes = tuple(f"{name} joins tensors of unlike ranges and is computed in float" for name in unlike)
-    return Calibrated(model, plan, scales, contractions, observation, notes)
+    return Calibrated(observed.model, plan, scales, contractions, observed.observation, notes)
 
 
 def _equalized(
@@ -87,23 +123,31 @@ def _equalized(
     count: int | None,
     progress: Progress,
 ) -> Model:
-    names = [str(value.name) for value in make_plan(model.graph.graph, keep_float).sources]
+    quantized = set(make_plan(model.graph.graph, keep_float, recipe.activations).sources)
+    groups = channel_groups(model.graph.graph)
+    axes = {str(v.name): axis for group in groups for v, axis in group.axes.items() if v in quantized}
+    if not axes:
+        return model
     few = itertools.islice(iter(samples), _CHANNEL_SAMPLES)
     total = None if count is None else min(count, _CHANNEL_SAMPLES)
-    seen = observe(
-        model, few, Observation(bounded=names), lambda done: progress("observing channels", done, total)
-    )
+    bounded = Observation(bounded=list(axes), axes=axes)
+    seen = observe(model, few, bounded, lambda done: progress("observing channels", done, total))
     return Equalize(seen.greatest, recipe.per_channel)(model.copy()).model
 
 
-def _contraction_inputs(plan: Plan) -> list[str]:
-    nodes = [node for node in plan.nodes if weights_axis(node) is not None]
-    return list(dict.fromkeys(str(node.inputs[0].name) for node in nodes if node.inputs[0] is not None))
+def _channel_axes(plan: Plan) -> dict[str, int]:
+    """The axis of channels of what contractions read, by name, where all of them see the same one."""
+    found: dict[str, set[int]] = {}
+    for node in plan.nodes:
+        if weights_axis(node) is not None and node.inputs[0] is not None:
+            found.setdefault(str(node.inputs[0].name), set()).add(reading_axis(node))
+    return {name: axes.pop() for name, axes in found.items() if len(axes) == 1}
 
 
 def layer_of(node: ir.Node) -> str:
-    """The name of the layer that `node` is part of: a Relu or Clip belongs to what it clamps."""
-    producer = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
-    if node.op_type in ("Relu", "Clip") and producer is not None and weights_axis(producer) is not None:
-        return str(producer.name)
-    return str(node.name)
+    """The name of the layer that `node` is part of: a clamp or an added bias belongs to a product."""
+    source = node
+    if node.op_type in ("Relu", "Clip") and node.inputs[0] is not None:
+        source = node.inputs[0].producer() or node
+    product = product_of(source) if source.op_type == "Add" else source
+    return str(product.name if product is not None and weights_axis(product) is not None else node.name)

@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecompile.passes.edit import Array, constant_of
-from edgecompile.passes.quantize.insert_quantization import Contraction, constant_bias
+from edgecompile.passes.quantize.bias import bias_place, constant_bias
+from edgecompile.passes.quantize.insert_quantization import Contraction
 from edgecompile.passes.quantize.parameters import Parameters, bias_safe, round_weights, weight_scales
 from edgecompile.passes.quantize.plan import Plan, weights_axis
 from edgecompile.passes.quantize.recipes import Recipe
@@ -46,7 +47,7 @@ def _contraction(
     if bias is not None:
         scales = bias_safe(scales, bias, input_scale)
     rounded = round_weights(weights, scales, kept_axis)
-    if recipe.correct_bias and mean is not None and node.op_type != "MatMul":
+    if recipe.correct_bias and mean is not None and bias_place(node) is not None:
         before = np.zeros(weights.shape[axis]) if bias is None else bias
         bias = before - mean_shift(node, weights, rounded.real() - weights, mean)
     return Contraction(rounded, bias, input_scale)
@@ -58,7 +59,7 @@ def mean_shift(node: ir.Node, weights: Array, error: Array, mean: Array) -> Arra
     `mean` is that of each input channel (M. Nagel et al., "Data-free quantization through weight
     equalization and bias correction", 2019, section 4.2). Padding is taken for data.
     """
-    if node.op_type == "Gemm":
+    if node.op_type in ("Gemm", "MatMul"):
         columns = error if node.attributes.get_int("transB", 0) else error.T
         return np.asarray(columns.astype(np.float64) @ mean)
     groups = node.attributes.get_int("group", 1)

@@ -3,13 +3,18 @@
 before: Conv(x, w1, b1) -> Relu -> Conv(., w2)
 after:  Conv(x, w1 / s, b1 / s) -> Relu -> Conv(., w2 * s)          s: one positive number a channel
 
+before: LayerNormalization(x, g, b) -> MatMul(., q), MatMul(., k), MatMul(., v)
+after:  LayerNormalization(x, g / s, b / s) -> MatMul(., q * s), MatMul(., k * s), MatMul(., v * s)
+
 All 256 integers of a tensor serve all of its channels, and in depthwise networks some channels are a hundred
-times wider than others. What stands between producer and consumer must commute with a positive factor a
-channel: Relu, sums of tensors that are scaled alike, pools. A Clip at 6 does as long as no channel that
-reaches 6 is scaled, which is known from calibration samples.
+times wider than others; so are a few behind the normalizations of transformers. What stands between producer
+and consumer must commute with a positive factor a channel: Relu, sums of tensors that are scaled alike,
+pools. A Clip at 6 does as long as no channel that reaches 6 is scaled, which is known from calibration
+samples.
 
 After M. Nagel et al., "Data-free quantization through weight equalization and bias correction" (2019), and
-G. Xiao et al., "SmoothQuant" (2023); ranges of activations and weights are balanced in one formula.
+G. Xiao et al., "SmoothQuant: accurate and efficient post-training quantization for large language models"
+(2023), with its exponent 0.5; ranges of activations and weights are balanced in one formula.
 """
 
 from __future__ import annotations
@@ -32,6 +37,12 @@ _ROUNDS = 3
 _GREATEST_FACTOR = 256.0
 # A channel that comes this close to the bound of its Clip is taken to reach it.
 _REACHES = 0.999
+# No channel becomes wider than the widest was by more than this factor, or weights would be paid for with
+# more than a bit of the activations.
+_WIDER = 2.0
+# Weights this far below the greatest of their layer are nothing: training with decay leaves 1e-30 of those
+# of a channel that it gave up, and no factor could make them count.
+_NOTHING = 1 / (_GREATEST_FACTOR * 127)
 
 
 class Equalize:
@@ -57,6 +68,9 @@ class Equalize:
                 self._balance(group, factor, weights)
         for changed in weights.values():
             changed.store(graph)
+        for group, factor in zip(groups, factors, strict=True):
+            for node, index in group.vectors:
+                _divide(graph, node, index, factor)
         return finish(model, len(groups), "tensors with equalized channels")
 
     def _balance(self, group: ChannelGroup, factor: Array, weights: Mapping[ir.Node, _Weights]) -> None:
@@ -112,7 +126,7 @@ class _Weights:
 
     def input_ranges(self) -> Array:
         """The greatest weight that each input channel is multiplied by."""
-        if self.node.op_type == "Gemm":
+        if self.node.op_type != "Conv":
             return np.asarray(np.abs(self.weights).max(axis=self.axis))
         rows = np.abs(self.weights).reshape(
             self.groups, -1, self.weights.shape[1], math.prod(self.weights.shape[2:])
@@ -128,7 +142,7 @@ class _Weights:
             self.bias = self.bias / factors.reshape((1,) * (self.bias.ndim - 1) + (-1,))
 
     def multiply_inputs(self, factors: Array) -> None:
-        if self.node.op_type == "Gemm":
+        if self.node.op_type != "Conv":
             self.weights *= factors.reshape((1, -1) if self.axis == 0 else (-1, 1))
             return
         blocks = self._blocks() * factors.reshape(self.groups, 1, -1, 1)
@@ -160,11 +174,11 @@ def _balance(
     is a mean. A depthwise column is a row as well, so it is free when rows have their own scales.
     """
     shrinking = [activations]
-    if not per_channel:
+    if not per_channel and group.writers:
         shrinking.append(_greatest(weights[node].output_ranges() for node in group.writers))
     dense = [weights[node] for node in group.readers if not (per_channel and weights[node].is_depthwise)]
     growing = [_greatest(reader.input_ranges() for reader in dense)] if dense else []
-    used = np.all([array > 0 for array in (*shrinking, *growing)], axis=0)
+    used = np.all([array > _NOTHING * array.max() for array in (*shrinking, *growing)], axis=0)
     total = np.zeros(group.channels)
     for array, sign in (*((a, 1) for a in shrinking), *((a, -1) for a in growing)):
         total[used] += sign * np.log(array[used])
@@ -176,6 +190,17 @@ def _balance(
     return np.exp(total)
 
 
+def _divide(graph: ir.Graph, node: ir.Node, index: int, factors: Array) -> None:
+    """Divide the constant input `index` of `node`, which has one number a channel, by `factors`."""
+    old = node.inputs[index]
+    array = constant_of(old)
+    assert old is not None
+    assert array is not None
+    divided = array.astype(np.float64) / factors.reshape(array.shape)
+    name = f"{old.name}/equalized"
+    node.replace_input_with(index, add_initializer(graph, name, divided.astype(np.float32), old))
+
+
 def _greatest(arrays: Iterable[Array]) -> Array:
     return np.asarray(np.max(list(arrays), axis=0))
 
@@ -183,7 +208,8 @@ def _greatest(arrays: Iterable[Array]) -> Array:
 def _limited(group: ChannelGroup, factors: Array, activations: Array) -> Array:
     """`factors`, made such that no channel that a Clip lets through is cut off, and none is scaled wildly."""
     factors = np.clip(factors, 1 / _GREATEST_FACTOR, _GREATEST_FACTOR)
-    if math.isinf(group.bound):
+    widest = min(group.bound, _WIDER * float(activations.max()))
+    if not widest:
         return factors
     free = activations < _REACHES * group.bound
-    return np.asarray(np.where(free, np.maximum(factors, activations / group.bound), 1.0))
+    return np.asarray(np.where(free, np.maximum(factors, activations / widest), 1.0))

@@ -46,11 +46,11 @@ class Histogram:
         middle = (np.arange(self.first, self.first + BINS) + 0.5) * self.width
         return np.asarray(np.clip(middle, self.low, self.high))
 
-    def add(self, values: Array, every: int = 1, first: int = 0) -> None:
+    def add(self, values: Array, counted: Array | None = None) -> None:
         """Count `values` (any shape, float). Raises FloatingPointError when one is not finite.
 
-        Of many values, it may be enough to count each `every`-th from the `first`; the least and the greatest
-        are always those of all.
+        Of many values it may be enough to count a part, `counted`; the least and the greatest are those of
+        all.
         """
         if not values.size:
             return
@@ -58,7 +58,7 @@ class Histogram:
         if not (math.isfinite(low) and math.isfinite(high)):
             raise FloatingPointError("a value is not finite")
         self._cover(low, high)
-        flat, count = np.ravel(values)[first::every], _fastest_counter()
+        flat, count = np.ravel(values if counted is None else counted), _fastest_counter()
         for start in range(0, flat.size, _CHUNK):
             index = flat[start : start + _CHUNK] * np.float32(1.0 / self.width)
             if self.first:

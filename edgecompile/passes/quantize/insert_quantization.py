@@ -1,4 +1,4 @@
-"""Store tensors and weights of a float network as 8-bit integers.
+"""Store weights of a float network as 8-bit integers, tensors as such of 8 or 16 bits.
 
 before: x -> Conv(w, b) -> Relu -> y
 after:  x -> QuantizeLinear -> DequantizeLinear -> Conv(DequantizeLinear(w as int8),
@@ -18,7 +18,8 @@ import onnx_ir as ir
 
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import PassResult
-from edgecompile.passes.edit import Array, add_initializer, constant_of, static_shape
+from edgecompile.passes.edit import Array, add_initializer, static_shape
+from edgecompile.passes.quantize.bias import bias_place
 from edgecompile.passes.quantize.parameters import Parameters, QuantizedWeights
 from edgecompile.passes.quantize.scales import Scales
 from edgecompile.passes.rewriting import finish
@@ -26,7 +27,10 @@ from edgecompile.passes.rewriting import finish
 
 @dataclass(frozen=True)
 class Contraction:
-    """The constants of one Conv, Gemm or MatMul; the bias (or None) in units of input and weight scale."""
+    """The constants of one Conv, Gemm or MatMul; the bias (or None) in units of input and weight scale.
+
+    The bias of a MatMul is that of the Add behind it.
+    """
 
     weights: QuantizedWeights
     bias: Array | None
@@ -55,7 +59,7 @@ class InsertQuantization:
             _round_trip(graph, value, self._scales.tensors[str(value.name)])
         for (name, index), parameters in self._scales.joints.items():
             _rescale(graph, nodes[name], index, parameters)
-        return finish(model, len(chosen), "tensors stored in 8 bits")
+        return finish(model, len(chosen), "tensors stored as integers")
 
 
 def _rescale(graph: ir.Graph, node: ir.Node, index: int, parameters: Parameters) -> None:
@@ -70,8 +74,9 @@ def _rescale(graph: ir.Graph, node: ir.Node, index: int, parameters: Parameters)
 def _pair(graph: ir.Graph, value: ir.Value, name: str, parameters: Parameters) -> tuple[ir.Node, ir.Node]:
     """QuantizeLinear and DequantizeLinear of `value`, new nodes outside of the graph."""
     scale = add_initializer(graph, f"{name}/scale", np.asarray(parameters.scale, np.float32))
-    zero = add_initializer(graph, f"{name}/zero_point", np.asarray(parameters.zero, np.int8))
-    quantize = _node("QuantizeLinear", [value, scale, zero], f"{name}/quantized", value, ir.DataType.INT8)
+    zero = add_initializer(graph, f"{name}/zero_point", np.asarray(parameters.zero, parameters.dtype))
+    dtype = ir.DataType.from_numpy(np.dtype(parameters.dtype))
+    quantize = _node("QuantizeLinear", [value, scale, zero], f"{name}/quantized", value, dtype)
     inputs = [quantize.outputs[0], scale, zero]
     return quantize, _node("DequantizeLinear", inputs, f"{name}/read", value, ir.DataType.FLOAT)
 
@@ -96,18 +101,18 @@ def _round_trip(graph: ir.Graph, value: ir.Value, parameters: Parameters) -> Non
 def _set_weights(graph: ir.Graph, node: ir.Node, constants: Contraction) -> None:
     """Let `node` read its weights and bias from integers."""
     stem = str(node.name)
-    weights = constants.weights
-    node.replace_input_with(1, _stored(graph, node, f"{stem}/weights", weights))
-    if constants.bias is None:
+    weights, place = constants.weights, bias_place(node)
+    node.replace_input_with(1, _stored(graph, node, f"{stem}/stored_weights", weights))
+    if constants.bias is None or place is None:
         return
     count = constants.bias.size
     scales = np.broadcast_to(weights.scales, (count,)).astype(np.float64) * constants.input_scale
     scales = scales.astype(np.float32)
     integers = np.rint(constants.bias.reshape(-1).astype(np.float64) / scales).astype(np.int32)
-    bias = _stored(graph, node, f"{stem}/bias", QuantizedWeights(integers, scales, 0))
-    if len(node.inputs) < 3:
-        node.resize_inputs(3)
-    node.replace_input_with(2, bias)
+    bias = _stored(graph, node, f"{stem}/stored_bias", QuantizedWeights(integers, scales, 0))
+    owner, index = place
+    owner.resize_inputs(max(len(owner.inputs), index + 1))
+    owner.replace_input_with(index, bias)
 
 
 def _stored(graph: ir.Graph, node: ir.Node, name: str, weights: QuantizedWeights) -> ir.Value:
@@ -131,9 +136,3 @@ def _node(op_type: str, inputs: list[ir.Value], name: str, like: ir.Value, dtype
     assert shape is not None
     result.name, result.shape, result.type = name, ir.Shape(shape), ir.TensorType(dtype)
     return node
-
-
-def constant_bias(node: ir.Node) -> Array | None:
-    """The bias of a Conv or Gemm, one number a channel; None without one."""
-    array = constant_of(node.inputs[2]) if len(node.inputs) > 2 and node.op_type != "MatMul" else None
-    return None if array is None else array.reshape(-1)

@@ -15,19 +15,24 @@ import onnx_ir as ir
 from edgecompile.core.integer import DOMAIN
 from edgecompile.core.model import Model
 from edgecompile.errors import InternalError, Problem
-from edgecompile.passes.edit import constant_of, static_shape
+from edgecompile.passes.edit import constant_of
 from edgecompile.passes.integer.moves import is_move
 from edgecompile.passes.quantize.arithmetic import Array
 from edgecompile.passes.quantize.operators import OPERATORS
 
 _IR_VERSION = 10
 # Relative size of the noise that `jitter` puts on results of float operators: some units in the last place.
-_JITTER = 5e-7
+JITTER = 5e-7
 
 
 def is_integer(model: Model) -> bool:
     """Whether the graph has nodes that only this interpreter can execute."""
     return any(node.domain == DOMAIN for node in model.graph.graph)
+
+
+def moves_words(model: Model) -> bool:
+    """Whether the graph moves integers of 16 bits, for which onnxruntime has few kernels."""
+    return any(_is_word_move(node) for node in model.graph.graph)
 
 
 def is_exact(model: Model, name: str) -> bool:
@@ -50,12 +55,12 @@ def is_exact(model: Model, name: str) -> bool:
 class Interpreter:
     """Executes one model on many inputs.
 
-    With `jitter` (a seed), results of float operators are multiplied by 1 + noise of about their own
-    rounding: how far two right executions of the same graph may be apart.
+    With `jitter` (a seed), results of float operators are multiplied by 1 + noise of relative `size`, about
+    their own rounding: how far two right executions of the same graph may be apart.
     """
 
-    def __init__(self, model: Model, jitter: int | None = None) -> None:
-        self._model = model
+    def __init__(self, model: Model, jitter: int | None = None, size: float = JITTER) -> None:
+        self._model, self._size = model, size
         self._noise = None if jitter is None else np.random.default_rng(jitter)
         self._sessions: dict[ir.Node, Any] = {}
 
@@ -89,15 +94,23 @@ class Interpreter:
     def _jittered(self, result: Array) -> Array:
         if result.dtype.kind != "f" or self._noise is None:
             return result
-        noise = self._noise.uniform(-_JITTER, _JITTER, result.shape)
-        return (result * (1.0 + noise)).astype(result.dtype)
+        noise = self._noise.uniform(-self._size, self._size, result.shape)
+        return np.asarray(result * (1.0 + noise), result.dtype)
 
     def _run_alone(self, node: ir.Node, arrays: list[Array | None]) -> list[Array]:
+        if _is_word_move(node):
+            # float32 holds these integers exactly.
+            arrays = [a.astype(np.float32) if a is not None and a.dtype == np.int16 else a for a in arrays]
         names = ["" if array is None else f"in{i}" for i, array in enumerate(arrays)]
         feeds = {name: array for name, array in zip(names, arrays, strict=True) if array is not None}
         if node not in self._sessions:
-            self._sessions[node] = _session(_one_node_model(self._model, node, names), node)
-        return [np.asarray(result) for result in self._sessions[node].run(None, feeds)]
+            self._sessions[node] = _session(_one_node_model(self._model, node, feeds, names), node)
+        results = self._sessions[node].run(None, feeds)
+        return [np.asarray(result, np.int16 if _is_word_move(node) else None) for result in results]
+
+
+def _is_word_move(node: ir.Node) -> bool:
+    return node.outputs[0].dtype == ir.DataType.INT16 and is_move(node)
 
 
 def _quantize(node: ir.Node, arrays: list[Array | None]) -> Array:
@@ -125,24 +138,25 @@ _LINEAR = {"QuantizeLinear": _quantize, "DequantizeLinear": _dequantize}
 
 
 def _is_plain(node: ir.Node, arrays: list[Array | None]) -> bool:
-    """One float32 scale for a tensor of 8 bits."""
+    """One float32 scale for a tensor of 8 or 16 bits."""
     scale = arrays[1]
     stored = node.inputs[0] if node.op_type == "DequantizeLinear" else node.outputs[0]
     assert stored is not None
-    is_narrow = stored.dtype in (ir.DataType.INT8, ir.DataType.UINT8)
+    is_narrow = stored.dtype in (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16)
     return is_narrow and scale is not None and scale.size == 1 and scale.dtype == np.float32
 
 
-def _one_node_model(model: Model, node: ir.Node, names: list[str]) -> Any:
+def _one_node_model(model: Model, node: ir.Node, feeds: Mapping[str, Array], names: list[str]) -> Any:
     import onnx
 
     message = ir.to_proto(node)
     del message.input[:]
     message.input.extend(names)
     inputs = [
-        onnx.helper.make_tensor_value_info(name, value.dtype.value if value.dtype else 0, static_shape(value))
-        for name, value in zip(names, node.inputs, strict=True)
-        if value is not None
+        onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
+        for name, array in feeds.items()
     ]
     outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in message.output if name]
     imports = [

@@ -1,13 +1,23 @@
 """What the tensors of a network hold while it computes samples: histograms and means, in one pass.
 
 onnxruntime executes the network with the wanted tensors as further outputs, one sample at a time, so that
-memory does not depend on the number of samples.
+memory does not depend on the number of samples. A few samples are computed at the same time, each by some of
+the cores: they need not wait for each other, as threads that share one sample do after every operator.
+
+The least and the greatest number of a tensor are those of all its elements. Of large tensors only a part is
+counted, the same number of elements of each channel and others in the next sample: the distribution of
+millions of activations shows in some thousands, and counting all would take as long as computing them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -21,30 +31,35 @@ Sample = Mapping[str, Array]
 # Called with the number of samples done.
 Progress = Callable[[int], None]
 
-# Of large tensors about so many elements a sample are counted, others in the next sample: the distribution of
-# millions of activations shows in some thousands, and counting all would take as long as computing them.
-_COUNTED = 1 << 14
-# Means are taken over at most about so many positions of a channel.
-_POSITIONS = 1 << 10
+# Of larger tensors about so many elements a sample are counted.
+_COUNTED = 1 << 13
+# At most so many samples are computed at a time; all that is observed of each is in memory.
+_AT_A_TIME = 4
 
 
 class Executor:
     """Executes `model` in onnxruntime and returns the tensors called `names`.
 
-    `exact` turns onnxruntime's own graph optimizations off, which change results of quantized networks.
+    `exact` turns onnxruntime's own graph optimizations off, which change results of quantized networks;
+    `threads` compute one call, by default as many as there are cores. Calls may come from several threads.
     Raises UnsupportedError (EC4032) for a network that onnxruntime has no kernels for.
     """
 
-    def __init__(self, model: Model, names: Sequence[str] | None = None, exact: bool = False) -> None:
+    def __init__(
+        self, model: Model, names: Sequence[str] | None = None, exact: bool = False, threads: int = 0
+    ) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = threads
         if exact:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.names = [info.name for info in model.outputs] if names is None else list(names)
         inputs = {value.name for value in model.graph.graph.inputs}
         self._computed = [name for name in self.names if name not in inputs]
+        self._options = ort.RunOptions()
+        self._options.only_execute_path_to_fetches = True
         data = _exposing(model, self._computed)
         try:
             self._session: Any = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -54,7 +69,7 @@ class Executor:
             raise UnsupportedError(Problem("EC4032", what, model.provenance.source, why, fix)) from None
 
     def __call__(self, sample: Sample) -> dict[str, Array]:
-        results = self._session.run(self._computed, dict(sample)) if self._computed else []
+        results = self._session.run(self._computed, dict(sample), self._options) if self._computed else []
         values = dict(zip(self._computed, map(np.asarray, results), strict=True))
         return {name: values[name] if name in values else sample[name] for name in self.names}
 
@@ -72,18 +87,22 @@ def _exposing(model: Model, names: Sequence[str]) -> bytes:
 class Observation:
     """What tensors held, by their names.
 
-    `histograms` are those of the tensors `counted`; `mean` and `greatest` know the channels (axis 1) of those
-    in `averaged` and `bounded`.
+    `histograms` are those of the tensors `counted`; `mean` and `greatest` know the channels of those in
+    `averaged` and `bounded`. Channels are on axis 1, or where `axes` says.
     """
 
     def __init__(
-        self, counted: Sequence[str] = (), averaged: Sequence[str] = (), bounded: Sequence[str] = ()
+        self,
+        counted: Sequence[str] = (),
+        averaged: Sequence[str] = (),
+        bounded: Sequence[str] = (),
+        axes: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.histograms = {name: Histogram() for name in counted}
         self.greatest: dict[str, Array] = {}
         self.samples = 0
         self._sums: dict[str, Array] = {}
-        self._averaged, self._bounded = frozenset(averaged), frozenset(bounded)
+        self._averaged, self._bounded, self._axes = frozenset(averaged), frozenset(bounded), axes
         self.names = list(dict.fromkeys([*counted, *averaged, *bounded]))
 
     def mean(self, name: str) -> Array:
@@ -93,44 +112,100 @@ class Observation:
     def add(self, values: Mapping[str, Array]) -> None:
         """Look at one sample. Raises InputError (EC3306) when the network computes NaN or infinity for it."""
         for name in self.names:
-            self._add(name, values[name])
+            self._add(name, values[name], self._axes.get(name, 1))
         self.samples += 1
 
-    def _add(self, name: str, array: Array) -> None:
-        try:
+    def _add(self, name: str, array: Array, axis: int) -> None:
+        channels = _channels(array, axis)
+        if name in self._bounded:
+            self.greatest[name] = np.maximum(self.greatest.get(name, 0.0), _greatest(channels))
+        if name in self.histograms or name in self._averaged:
+            part = _part_of(channels, self.samples)
             if name in self.histograms:
-                every = -(-array.size // _COUNTED)
-                self.histograms[name].add(array, every, self.samples % every)
+                self._count(name, array, part)
+            if name in self._averaged:
+                means = np.einsum("icj->c", part) / np.float64(part[:, 0].size)
+                self._sums[name] = self._sums.get(name, 0.0) + means
+
+    def _count(self, name: str, array: Array, part: Array) -> None:
+        try:
+            self.histograms[name].add(array, part)
         except FloatingPointError:
             what = f"the network computes NaN or infinity for calibration sample {self.samples}"
             fix = "look at that sample, and at the network's own range of numbers"
             raise InputError(Problem("EC3306", what, name, "", fix)) from None
-        if name in self._averaged or name in self._bounded:
-            self._add_channels(name, array)
 
-    def _add_channels(self, name: str, array: Array) -> None:
-        rows = array.reshape(array.shape[0], array.shape[1], -1) if array.ndim > 1 else array[None, :, None]
-        if name in self._averaged:
-            some = rows[:, :, :: max(rows.shape[2] // _POSITIONS, 1)]
-            means = some.sum(axis=2).mean(axis=0, dtype=np.float64) / some.shape[2]
-            self._sums[name] = self._sums.get(name, 0.0) + means
-        if name in self._bounded:
-            greatest = np.maximum(rows.max(axis=(0, 2)), -rows.min(axis=(0, 2)))
-            self.greatest[name] = np.maximum(self.greatest.get(name, 0.0), greatest)
+
+def _channels(array: Array, axis: int) -> Array:
+    """`array` as [elements before, channels, elements behind `axis`]; a vector has its only axis."""
+    axis = min(axis, array.ndim - 1)
+    count = array.shape[axis] if array.ndim else 1
+    return array.reshape(math.prod(array.shape[: max(axis, 0)]), count, math.prod(array.shape[axis + 1 :]))
+
+
+def _part_of(channels: Array, sample: int) -> Array:
+    """Some elements of each channel, [*, channels, *], others for the next `sample`; all of a small array."""
+    before, _, behind = channels.shape
+    step = min(-(-channels.size // _COUNTED), max(before, behind))
+    chosen = slice(sample % step, None, step)
+    return channels[:, :, chosen].copy() if behind >= before else channels[chosen]
+
+
+def _greatest(channels: Array) -> Array:
+    """The greatest magnitude of each channel."""
+    rows, flat = channels.shape[:2], channels.reshape(-1)
+    starts = np.arange(0, flat.size, channels.shape[2])
+    greatest = np.maximum.reduceat(flat, starts).reshape(rows).max(axis=0)
+    if flat.min() < 0:
+        greatest = np.maximum(greatest, -np.minimum.reduceat(flat, starts).reshape(rows).min(axis=0))
+    return np.asarray(greatest)
+
+
+class Observer(Protocol):
+    """Looks at the tensors called `names` in one sample after the other, and counts `samples`."""
+
+    names: list[str]
+    samples: int
+
+    def add(self, values: Mapping[str, Array]) -> None: ...
+
+
+Observing = TypeVar("Observing", bound=Observer)
 
 
 def observe(
     model: Model,
     samples: Iterable[Sample],
-    observation: Observation,
+    observation: Observing,
     progress: Progress = lambda done: None,
-) -> Observation:
+) -> Observing:
     """Execute `model` on all `samples` and fill `observation`. Raises InputError (EC3305) without samples."""
-    execute = Executor(model, observation.names)
-    for sample in samples:
-        observation.add(execute(sample))
+    cores = _usable_cores()
+    workers = min(cores, _AT_A_TIME)
+    execute = Executor(model, observation.names, threads=cores // workers)
+    for values in _computed(execute, samples, workers):
+        observation.add(values)
         progress(observation.samples)
     if not observation.samples:
         fix = "give at least one sample; 100 or more are usual"
         raise InputError(Problem("EC3305", "there are no calibration samples", "--calibrate", "", fix))
     return observation
+
+
+def _computed(execute: Executor, samples: Iterable[Sample], workers: int) -> Iterator[dict[str, Array]]:
+    """What `execute` returns for each of `samples`, in order; `workers` samples are computed at a time."""
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[Future[dict[str, Array]]] = deque()
+        for sample in samples:
+            pending.append(pool.submit(execute, sample))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

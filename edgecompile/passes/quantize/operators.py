@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from edgecompile.core.integer import ADD_SHIFT, SOFTMAX_BITS, SOFTMAX_FINE_BITS
-from edgecompile.passes.quantize.arithmetic import Array, divide_half_away, rescale
+from edgecompile.core.integer import SOFTMAX_BITS, SOFTMAX_FINE_BITS, TABLE_BITS, add_shift
+from edgecompile.passes.quantize.arithmetic import Array, divide_half_away, rescale, shift_half_up
+from edgecompile.passes.quantize.resize import weighted_sum
 from edgecompile.passes.quantize.softmax import softmax
 from edgecompile.passes.quantize.windows import window_sums, windows_of
 
@@ -23,7 +24,9 @@ Compute = Callable[[Inputs, Attributes, Any], Array]
 
 
 def _result(total: Array, inputs: Inputs, at: int, attributes: Attributes, dtype: Any, axis: int) -> Array:
-    """Requantize int32 sums by inputs `at` and at + 1; channels are on `axis`."""
+    """Requantize sums by inputs `at` and at + 1; channels are on `axis`."""
+    if attributes.get("sum_shift", 0):
+        total = shift_half_up(total, np.asarray(attributes["sum_shift"]))
     factors = (inputs[i] if i < len(inputs) else None for i in (at, at + 1))
     multiplier, shift = (_along(factor, total.ndim, axis) for factor in factors)
     assert multiplier is not None
@@ -40,7 +43,8 @@ def _along(vector: Array | None, rank: int, axis: int) -> Array | None:
     if vector is None:
         return None
     shape = [1] * rank
-    shape[axis] = -1
+    if rank:
+        shape[axis] = -1
     return vector.reshape(shape)
 
 
@@ -62,7 +66,7 @@ def _conv(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
     out = windows.shape[2 : 2 + rank]
     columns = windows.reshape(n, groups, c // groups, math.prod(out), -1)
     filters = weights.reshape(groups, weights.shape[0] // groups, c // groups, -1)
-    # Sums of at most 2^31 are exact in double precision, which has the faster product.
+    # Sums of at most 2^53 are exact in double precision, which has the faster product.
     total = np.einsum(
         "ngcpk,gock->ngop", columns.astype(np.float64), filters.astype(np.float64), optimize=True
     )
@@ -89,13 +93,15 @@ def _matmul(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
 def _add(inputs: Inputs, attributes: Attributes, dtype: Any, sign: int = 1) -> Array:
     multiplier, shift = inputs[2], inputs[3] if len(inputs) > 3 else None
     assert multiplier is not None
-    mode = attributes["rounding"]
+    assert inputs[0] is not None
+    assert inputs[1] is not None
+    mode, left = attributes["rounding"], add_shift(inputs[0].dtype.name, inputs[1].dtype.name)
 
     def scaled(total: Array, place: int) -> Array:
         return rescale(total, multiplier[place], None if shift is None else shift[place], mode)
 
-    a = scaled(_centered(inputs[0], attributes["a_zero"]) << ADD_SHIFT, 0)
-    b = scaled(_centered(inputs[1], attributes["b_zero"]) << ADD_SHIFT, 1)
+    a = scaled(_centered(inputs[0], attributes["a_zero"]) << left, 0)
+    b = scaled(_centered(inputs[1], attributes["b_zero"]) << left, 1)
     return _clamped(scaled(a + sign * b, 2) + attributes["y_zero"], attributes, dtype)
 
 
@@ -141,7 +147,12 @@ def _table(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
     data, table = inputs
     assert data is not None
     assert table is not None
-    return np.asarray(table[data.astype(np.int64) - np.iinfo(data.dtype).min].astype(dtype))
+    place = data.astype(np.int64) - np.iinfo(data.dtype).min
+    if data.dtype.itemsize == 1:
+        return np.asarray(table[place].astype(dtype))
+    first, within = place >> TABLE_BITS, place & ((1 << TABLE_BITS) - 1)
+    low, high = (table[first + i].astype(np.int64) for i in (0, 1))
+    return np.asarray(low + shift_half_up((high - low) * within, np.asarray(TABLE_BITS))).astype(dtype)
 
 
 def _softmax(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
@@ -157,6 +168,17 @@ def _softmax(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
 
 def _requantize(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
     return _result(_centered(inputs[0], attributes["x_zero"]), inputs, 1, attributes, dtype, axis=-1)
+
+
+def _resize_linear(inputs: Inputs, attributes: Attributes, dtype: Any) -> Array:
+    places, axes = inputs[1], attributes["axes"]
+    assert places is not None
+    data = _centered(inputs[0], attributes["x_zero"])
+    total = weighted_sum(data, places, axes, attributes["sizes"], attributes["bits"])
+    if len(inputs) > 2:
+        return _result(total, inputs, 2, attributes, dtype, axis=-1)
+    whole = np.asarray(1 << (attributes["bits"] * len(axes)))
+    return _clamped(divide_half_away(total, whole) + attributes["y_zero"], attributes, dtype)
 
 
 def _channels_last(compute: Compute) -> Compute:
@@ -186,4 +208,5 @@ OPERATORS: dict[str, Compute] = {
     "Table": _table,
     "Softmax": _softmax,
     "Requantize": _requantize,
+    "ResizeLinear": _resize_linear,
 }

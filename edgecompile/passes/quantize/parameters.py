@@ -1,16 +1,20 @@
-"""Scales and zero points: how real numbers become 8-bit integers."""
+"""Scales and zero points: how real numbers become integers of 8 bits, activations also of 16."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from edgecompile.passes.edit import Array
 from edgecompile.passes.quantize.ranges import Range
 
+# What activations are stored as.
+Activations = Literal["int8", "int16"]
 # Activations use all of int8; weights leave -128 out, so that products of two integers fit 15 bits.
 LEAST, GREATEST = -128, 127
+_GREATEST_16 = 32767
 # A bias must leave room for the sum that it is added to.
 _GREATEST_BIAS = 1 << 29
 # Scales below this are no use: their products must be normal numbers in single precision.
@@ -21,10 +25,11 @@ _CLIPS = np.linspace(1.0, 0.7, 16)
 
 @dataclass(frozen=True)
 class Parameters:
-    """A real number is (integer - zero) * scale."""
+    """A real number is (integer - zero) * scale; integers are of type `dtype`."""
 
     scale: float
     zero: int
+    dtype: Activations = "int8"
 
 
 # What Softmax computes in integers without a further rescaling.
@@ -38,6 +43,14 @@ def asymmetric(covered: Range) -> Parameters:
     scale = float(np.float32(covered.width / (GREATEST - LEAST)))
     zero = round(LEAST - covered.low / scale)
     return Parameters(scale, min(max(zero, LEAST), GREATEST))
+
+
+def symmetric(covered: Range) -> Parameters:
+    """The parameters with which [-32767, 32767] covers a range; scale 1 for a range that is only 0."""
+    greatest = max(-covered.low, covered.high)
+    if greatest <= _LEAST_SCALE * _GREATEST_16:
+        return Parameters(1.0, 0, "int16")
+    return Parameters(float(np.float32(greatest / _GREATEST_16)), 0, "int16")
 
 
 @dataclass(frozen=True)
@@ -91,12 +104,16 @@ def round_weights(weights: Array, scales: Array, axis: int | None) -> QuantizedW
 
 def _best_clips(weights: Array, axis: int | None, scales: Array) -> Array:
     """For each scale the factor, at most 1, with which rounding and cutting off cost least."""
-    others = tuple(i for i in range(weights.ndim) if i != axis)
+    rows = weights.reshape(1, -1) if axis is None else np.moveaxis(weights, axis, 0).reshape(len(scales), -1)
+    # In units of the scales, where all errors of a row compare as they are.
+    units = rows.astype(np.float32) / scales.astype(np.float32)[:, None]
     best, least = np.ones_like(scales), np.full(scales.shape, np.inf)
-    for factor in _CLIPS:
-        step = along(scales * factor, weights.ndim, axis)
-        off = np.clip(np.rint(weights / step), -GREATEST, GREATEST) * step - weights
-        error = (off**2).sum(axis=others).reshape(-1)
+    off = np.empty_like(units)
+    for factor in _CLIPS.astype(np.float32):
+        np.rint(np.divide(units, factor, out=off), out=off)
+        np.minimum(np.maximum(off, -GREATEST, out=off), GREATEST, out=off)
+        np.subtract(np.multiply(off, factor, out=off), units, out=off)
+        error = np.einsum("ij,ij->i", off, off)
         better = error < least
         best[better], least[better] = factor, error[better]
     return best

@@ -1,9 +1,9 @@
 """Which operators of a float network are to compute in integers, and which tensors share a scale.
 
 An operator that can compute in integers does, unless the user keeps it in float, or nothing would be won:
-something cheap between operators that compute in float stays with them. Operators that only move elements
-give their result the scale of what they move, so all tensors that they connect are one `Group`; only a Concat
-may join tensors of several.
+something cheap between operators that compute in float stays with them. Operators that only move elements,
+or interpolate among them, give their result the scale of what they read, so all tensors that they connect are
+one `Group`; only a Concat may join tensors of several.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from edgecompile.core.integer import SOFTMAX_LIMIT
 from edgecompile.passes.edit import constant_of, static_shape
 from edgecompile.passes.integer.functions import function_of
 from edgecompile.passes.integer.moves import data_inputs, is_move
+from edgecompile.passes.integer.resize import interpolates
 from edgecompile.passes.matching import only_reader
+from edgecompile.passes.quantize.bias import added_bias
+from edgecompile.passes.quantize.parameters import Activations
 
 CONTRACTIONS = frozenset({"Conv", "Gemm", "MatMul"})
 _CLAMPS = frozenset({"Relu", "Clip"})
@@ -61,19 +64,24 @@ class Plan:
         return [value for group in self.groups for value in group.sources]
 
 
-def make_plan(graph: ir.Graph, keep_float: Collection[str] = ()) -> Plan:
-    """The plan for `graph`, canonical and without fused operators.
+def make_plan(graph: ir.Graph, keep_float: Collection[str] = (), activations: Activations = "int8") -> Plan:
+    """The plan for `graph`, canonical and without fused operators, and tensors stored as `activations`.
 
     The nodes named in `keep_float` compute in float.
     """
-    chosen = {node for node in graph if computes_in_integers(node) and node.name not in keep_float}
-    moves = [node for node in graph if is_real_move(node) and node.name not in keep_float]
+    kept = {node for node in graph if node.name in keep_float or not _has_routine(node, activations)}
+    chosen = {node for node in graph if computes_in_integers(node) and node not in kept}
+    between = {node for node in graph if interpolates(node) and node not in kept}
+    moves = [node for node in graph if node in between or (is_real_move(node) and node not in kept)]
     while lonely := {node for node in chosen if _is_lonely(node, chosen, set(moves))}:
         chosen -= lonely
-    nodes = tuple(node for node in graph if node in chosen)
-    touched = dict.fromkeys(value for node in nodes for value in _quantized_values(node, chosen))
+    touched = dict.fromkeys(
+        value for node in graph if node in chosen for value in _quantized_values(node, chosen)
+    )
     groups = tuple(_groups(touched, moves))
     quantized = {value for group in groups for value in group.values}
+    chosen |= {node for node in between if node.outputs[0] in quantized}
+    nodes = tuple(node for node in graph if node in chosen)
     concats = (node for node in moves if node.op_type == "Concat" and node.outputs[0] in quantized)
     return Plan(nodes, groups, tuple(concats))
 
@@ -92,6 +100,11 @@ def computes_in_integers(node: ir.Node) -> bool:
     return op.base in _RULES and _RULES[op.base](node)
 
 
+def _has_routine(node: ir.Node, activations: Activations) -> bool:
+    """Whether an integer operator for `node` would be for this type: there are two of 8 bits only."""
+    return activations == "int8" or not (node.op_type == "Softmax" or interpolates(node))
+
+
 def is_real_move(node: ir.Node) -> bool:
     """Whether `node` only moves real numbers."""
     return is_move(node) and node.outputs[0].dtype == ir.DataType.FLOAT
@@ -103,6 +116,17 @@ def fused_clamp(node: ir.Node, chosen: Collection[ir.Node]) -> ir.Node | None:
         return None
     reader = only_reader(node.outputs[0]) if node in chosen else None
     return reader if reader in chosen and reader is not None and reader.op_type in _CLAMPS else None
+
+
+def fused_reader(node: ir.Node, chosen: Collection[ir.Node]) -> ir.Node | None:
+    """What becomes part of `node`, so that nothing is stored between them: a bias or a clamp."""
+    add = added_bias(node)
+    return add if add is not None and node in chosen and add in chosen else fused_clamp(node, chosen)
+
+
+def reading_axis(node: ir.Node) -> int:
+    """The axis of its first input that the contraction `node` sums over: that of input channels."""
+    return 1 if node.op_type == "Conv" else len(static_shape(node.inputs[0]) or ()) - 1
 
 
 def weights_axis(node: ir.Node) -> int | None:
@@ -176,8 +200,9 @@ _RULES: dict[str, Callable[[ir.Node], bool]] = {
 
 def _is_lonely(node: ir.Node, chosen: Collection[ir.Node], moves: Collection[ir.Node]) -> bool:
     """Whether `node` is cheap and only float operators write what it reads, or read what it writes."""
-    source = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if node.op_type not in _CHEAP or (source is not None and fused_clamp(source, chosen) is node):
+    sources = [value.producer() for value in _operands(node)]
+    is_part = any(source is not None and fused_reader(source, chosen) is node for source in sources)
+    if node.op_type not in _CHEAP or is_part:
         return False
     writers = [_writer(value, moves) for value in _operands(node)]
     readers = list(_readers(node.outputs[0], moves))
@@ -206,12 +231,12 @@ def _readers(value: ir.Value, moves: Collection[ir.Node]) -> Iterable[ir.Node | 
 
 
 def _quantized_values(node: ir.Node, chosen: Collection[ir.Node]) -> Iterable[ir.Value]:
-    """What `node` reads and writes in integers: not what lies between it and a clamp that is part of it."""
+    """What `node` reads and writes in integers: not what lies between it and what is part of it."""
     for value in _operands(node):
         writer = value.producer()
-        if writer is None or writer not in chosen or fused_clamp(writer, chosen) is not node:
+        if writer is None or writer not in chosen or fused_reader(writer, chosen) is not node:
             yield value
-    if fused_clamp(node, chosen) is None:
+    if fused_reader(node, chosen) is None:
         yield node.outputs[0]
 
 

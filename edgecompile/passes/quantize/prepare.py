@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edgecompile.core.pipeline import Pass
 from edgecompile.passes.canonicalize import canonicalize_passes
+from edgecompile.passes.fold_constants import FoldConstants
 from edgecompile.passes.fuse_activation import FuseActivation
 from edgecompile.passes.optimize import graph_passes
 from edgecompile.passes.widen_convolution import WidenConvolution
@@ -16,4 +17,4 @@ from edgecompile.passes.widen_convolution import WidenConvolution
 def preparing_passes() -> tuple[Pass, ...]:
     """The passes, in order."""
     kept = [step for step in graph_passes("nchw") if not isinstance(step, FuseActivation | WidenConvolution)]
-    return (*canonicalize_passes(), *kept)
+    return (*canonicalize_passes(), FoldConstants(keep_halves=False), *kept)

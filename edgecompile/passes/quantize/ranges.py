@@ -11,6 +11,7 @@ entropy      where the distribution after quantization is closest to the one bef
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -67,15 +68,14 @@ def least_error(histogram: Histogram) -> Range:
     """The range of the least mean square error; its two ends are searched in turn."""
     widest = min_max(histogram)
     low, high = widest.low, widest.high
-    used = histogram.counts > 0
-    counts, centers = histogram.counts[used], histogram.centers[used]
+    errors = _SquareErrors(histogram)
     for _ in range(2 if low < 0 < high else 1):
         if high > 0:
-            ends = (widest.high * s for s in _SHRINK)
-            high = min(ends, key=lambda end: _square_error(counts, centers, low, end))
+            ends = widest.high * _SHRINK
+            high = float(ends[errors(np.full_like(ends, low), ends).argmin()])
         if low < 0:
-            ends = (widest.low * s for s in _SHRINK)
-            low = min(ends, key=lambda end: _square_error(counts, centers, end, high))
+            ends = widest.low * _SHRINK
+            low = float(ends[errors(ends, np.full_like(ends, high)).argmin()])
     return Range(low, high)
 
 
@@ -94,15 +94,43 @@ RANGES: dict[RangeMethod, Callable[[Histogram], Range]] = {
 }
 
 
-def _square_error(counts: Array, centers: Array, low: float, high: float) -> float:
-    """The sum of square errors when [low, high] is covered by 256 steps.
+class _SquareErrors:
+    """The sum of square errors of a histogram's numbers when ranges are covered by 256 steps each.
 
     Numbers below half a step become 0, others are off by step / sqrt(12) in the mean.
     """
-    step = (high - low) / (_LEVELS - 1)
-    cut = centers - np.clip(centers, low, high)
-    rounding = np.minimum(centers**2, step**2 / 12)
-    return float(counts @ np.where(cut != 0, cut**2, rounding))
+
+    def __init__(self, histogram: Histogram) -> None:
+        used = histogram.counts > 0
+        self._centers = centers = histogram.centers[used]
+        # Row k: sums of the k-th powers of all numbers up to each bin.
+        moments = [histogram.counts[used] * centers**power for power in range(3)]
+        self._sums = np.concatenate([np.zeros((3, 1)), np.cumsum(moments, axis=1)], axis=1)
+
+    def __call__(self, low: Array, high: Array) -> Array:
+        """The errors of any number of ranges, which include 0."""
+        step = (high - low) / (_LEVELS - 1)
+        small = step / math.sqrt(12)
+        first, last = self._places(low, "left"), self._places(high, "right")
+        begin, end = (
+            self._places(np.maximum(low, -small), "left"),
+            self._places(np.minimum(high, small), "right"),
+        )
+        cut = self._distances(np.zeros_like(first), first, low)
+        cut += self._distances(last, np.full_like(last, len(self._centers)), high)
+        rounded = self._sum(0, first, begin) + self._sum(0, end, last)
+        return np.asarray(cut + self._sum(2, begin, end) + rounded * step**2 / 12)
+
+    def _places(self, values: Array, side: Literal["left", "right"]) -> Array:
+        return np.asarray(np.searchsorted(self._centers, values, side))
+
+    def _sum(self, power: int, begin: Array, end: Array) -> Array:
+        return np.asarray(self._sums[power, end] - self._sums[power, begin])
+
+    def _distances(self, begin: Array, end: Array, point: Array) -> Array:
+        """The square distances of the numbers from `point`, summed."""
+        zeroth, first, second = (self._sum(power, begin, end) for power in range(3))
+        return np.asarray(second - 2 * point * first + point**2 * zeroth)
 
 
 def _divergence(histogram: Histogram, low: float, high: float) -> float:

@@ -9,12 +9,13 @@ from typing import Any
 import onnx_ir as ir
 
 from edgecompile.core.model import Model
-from edgecompile.passes.quantize.calibrate import Calibrated, Progress, layer_of
+from edgecompile.passes.quantize.calibrate import Calibrated, Progress
 from edgecompile.passes.quantize.measure import Sensitivity, sensitivities, suggested_float, tensor_ratios
 from edgecompile.passes.quantize.observe import Sample
 from edgecompile.passes.quantize.plan import is_real_move
 from edgecompile.passes.quantize.recipes import Recipe
 from edgecompile.passes.quantize.rewritten import Rewritten
+from edgecompile.passes.quantize.sparsity import sparsity_patterns
 
 SCHEMA_VERSION = 1
 
@@ -51,6 +52,7 @@ def describe(
         "outputs": {name: _finite(ratios[name]) for name in outputs},
         "layers_in_integers": len(integer),
         "layers_in_float": float_nodes,
+        "sparse_layers": sparsity_patterns(calibrated.model.graph.graph, calibrated.contractions),
         "tensors": tensors,
         "notes": list(quantized.notes),
     }
@@ -83,16 +85,22 @@ def _computes_float(node: ir.Node) -> bool:
     return dtype is not None and dtype.is_floating_point() and not is_real_move(node)
 
 
-def analyze(calibrated: Calibrated, samples: Sequence[Sample], progress: Progress) -> dict[str, Any]:
-    """The sensitivity of each layer, and the layers that are worth computing in float."""
-    layers = list(dict.fromkeys(layer_of(node) for node in calibrated.plan.nodes))
-    found = sensitivities(
+def measure_layers(
+    calibrated: Calibrated, samples: Sequence[Sample], progress: Progress
+) -> list[Sensitivity]:
+    """The sensitivity of each layer in integers, in the graph's order."""
+    layers = calibrated.layers
+    return sensitivities(
         calibrated.model,
         layers,
         calibrated.with_only,
         samples,
         lambda done: progress("measuring sensitivity", done, len(layers)),
     )
+
+
+def analysis(found: Sequence[Sensitivity]) -> dict[str, Any]:
+    """The sensitivity of each layer, and the layers that are worth computing in float."""
     return {
         "sensitivity": [_as_record(one) for one in found],
         "suggested_keep_float": suggested_float(found),

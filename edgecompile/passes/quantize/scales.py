@@ -14,14 +14,20 @@ import onnx_ir as ir
 
 from edgecompile.passes.integer.moves import data_inputs, is_move
 from edgecompile.passes.quantize.observe import Observation
-from edgecompile.passes.quantize.parameters import PROBABILITIES, Parameters, asymmetric
+from edgecompile.passes.quantize.parameters import (
+    PROBABILITIES,
+    Activations,
+    Parameters,
+    asymmetric,
+    symmetric,
+)
 from edgecompile.passes.quantize.plan import Group, Plan
 from edgecompile.passes.quantize.ranges import RANGES, Range, RangeMethod
 
 # By how much the range of a tensor may be widened so that it shares another's scale.
 _WIDENED = 2.0
 # An output that joins ranges less alike than this would leave few integers to the narrowest.
-_UNLIKE = 4.0
+_UNLIKE: dict[Activations, float] = {"int8": 4.0, "int16": 1024.0}
 _NOTHING = Range(0.0, 0.0)
 
 
@@ -51,7 +57,9 @@ class _Shared:
         self.covered = self.covered.union(other.covered)
         self.narrowest = min(self.narrowest, other.narrowest)
 
-    def parameters(self) -> Parameters:
+    def parameters(self, activations: Activations) -> Parameters:
+        if activations == "int16":
+            return symmetric(self.covered)
         writers = [value.producer() for group in self.groups for value in group.sources]
         if {None if writer is None else writer.op_type for writer in writers} == {"Softmax"}:
             return PROBABILITIES
@@ -64,7 +72,7 @@ def choose_ranges(plan: Plan, observation: Observation, method: RangeMethod) -> 
     return {name: RANGES[method](observation.histograms[name]) for name in names}
 
 
-def choose_scales(plan: Plan, ranges: Mapping[str, Range]) -> Scales:
+def choose_scales(plan: Plan, ranges: Mapping[str, Range], activations: Activations = "int8") -> Scales:
     """Scale and zero point of everything that `plan` quantizes."""
     shared = {id(group): _Shared.of(group, ranges) for group in plan.groups}
     home = {value: shared[id(group)] for group in plan.groups for value in group.values}
@@ -76,7 +84,7 @@ def choose_scales(plan: Plan, ranges: Mapping[str, Range]) -> Scales:
             if operand is not result and result.covered.width <= _WIDENED * operand.narrowest:
                 result.take_over(operand)
                 home |= {value: result for group in operand.groups for value in group.values}
-    chosen = {value: one.parameters() for value, one in home.items()}
+    chosen = {value: one.parameters(activations) for value, one in home.items()}
     joints = {
         (str(node.name), index): chosen[node.outputs[0]]
         for node in plan.concats
@@ -86,7 +94,7 @@ def choose_scales(plan: Plan, ranges: Mapping[str, Range]) -> Scales:
     return Scales({str(value.name): parameters for value, parameters in chosen.items()}, joints)
 
 
-def unlike_outputs(plan: Plan, ranges: Mapping[str, Range]) -> list[str]:
+def unlike_outputs(plan: Plan, ranges: Mapping[str, Range], activations: Activations = "int8") -> list[str]:
     """Concat nodes whose result only leaves the network and whose operands have unlike ranges.
 
     They are better computed in float than on one scale.
@@ -100,7 +108,7 @@ def unlike_outputs(plan: Plan, ranges: Mapping[str, Range]) -> list[str]:
     }
     for node in plan.concats:
         own = [widths[value] for value in _operands(node, widths)]
-        if own and _leaves(node.outputs[0]) and max(own) > _UNLIKE * min(own):
+        if own and _leaves(node.outputs[0]) and max(own) > _UNLIKE[activations] * min(own):
             names.append(str(node.name))
     return names
 

@@ -12,7 +12,7 @@ from edgecompile.backends.pipeline import optimize
 from edgecompile.core.target import find_target
 from edgecompile.frontend.tflite.importer import load_tflite
 from edgecompile.passes.quantize.interpreter import Interpreter
-from tests.frontend.tflite.cases import all_cases, unary_case
+from tests.frontend.tflite.cases import all_cases, resize_case, unary_case
 from tests.frontend.tflite.net import Case
 from tests.support.tflite_files import needs_tflite, reference
 
@@ -20,10 +20,8 @@ from tests.support.tflite_files import needs_tflite, reference
 DIFFERENT = {
     "MEAN": "TFLite folds the division into the multiplier, we round it by itself",
     "PRELU": "computed in float: it has no integer operator",
-    "RESIZE_BILINEAR": "computed in float; TFLite interpolates with 10 bits",
     "SQUARED_DIFFERENCE": "computed in float",
     "SUM": "computed in float",
-    "TRANSPOSE_CONV": "computed in float: it has no integer operator",
 }
 # An activation function that clamps more than the quantization is fused to these in no pass yet.
 UNFUSED = ("SUB", "MUL")
@@ -68,6 +66,22 @@ def test_functions_at_any_scale(kind: str, tmp_path: Path) -> None:
         model, _ = optimize(load_tflite(path), find_target("cortex-m4"))
         (got,), (want,) = Interpreter(model).run({"x0": data}), reference(case.data)(data)
         np.testing.assert_array_equal(got, want, f"{before} to {after}")
+
+
+@needs_tflite
+@pytest.mark.parametrize(("corners", "half"), [(False, False), (True, False), (False, True)])
+def test_bilinear_of_any_size(corners: bool, half: bool, tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    for _ in range(12):
+        sizes = generator.integers(1, 60, 2).tolist()
+        case = resize_case("int8", "RESIZE_BILINEAR", sizes, corners, half)
+        path = tmp_path / "net.tflite"
+        path.write_bytes(case.data)
+        model, _ = optimize(load_tflite(path), find_target("cortex-m4"))
+        assert "ResizeLinear" in [node.op_type for node in model.graph.graph]
+        (data,) = case.arrays(1)
+        (got,), (want,) = Interpreter(model).run({"x0": data}), reference(case.data)(data)
+        np.testing.assert_array_equal(got, want, str(sizes))
 
 
 @needs_tflite

@@ -20,6 +20,16 @@ def test_sums_are_exact_for_random_and_extreme_values(bits: int) -> None:
     check_tiles("host", random_tiles(kernel, shapes, least_weight=-128))
 
 
+@pytest.mark.parametrize("bits", [256, 512])
+def test_vpdpwssd_is_exact(bits: int) -> None:
+    if isa_of("host").int8 != "vnni" or bits > isa_of("host").vector_bits:
+        pytest.skip(f"this CPU has no VNNI of {bits} bits")
+    kernel = Pmaddwd(bits, adds=True)
+    tiles = random_tiles(kernel, [(5, 2 * kernel.lanes, 1, 26), (4, kernel.lanes, 3, 6)], -128, wide=True)
+    check_tiles("host", tiles)
+    assert "vpdpwssd" in assembly(tiles[0].call(), isa_of("host"))
+
+
 @pytest.mark.parametrize(("cpu", "bits"), [("x86-64", 128), ("haswell", 256), ("skylake-avx512", 512)])
 def test_products_are_made_by_the_instruction(cpu: str, bits: int) -> None:
     kernel = Pmaddwd(bits)

@@ -52,7 +52,7 @@ def test_tiles_that_fill_the_registers_do_not_spill() -> None:
 
 def test_signed_activations_take_another_kernel() -> None:
     assert integer_kernel(_SERVER, "uint8", -127, rows=8).name == "vnni"
-    assert integer_kernel(_SERVER, "int8", -127, rows=8).name == "pmaddwd"
+    assert integer_kernel(_SERVER, "int8", -127, rows=8).name == "vpdpwssd"
     assert (
         integer_kernel(replace(_SERVER, intrinsics=False), "uint8", -127, rows=8).name == "multiply_add_uint8"
     )

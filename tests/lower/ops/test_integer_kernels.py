@@ -70,7 +70,14 @@ def _isa(kind: _Kind) -> Isa:
 
 @pytest.mark.parametrize(
     ("kind", "rounding", "dtype"),
-    [("vnni", "float", "uint8"), ("pmaddwd", "double", "int8"), ("portable", "single", "uint8")],
+    [
+        ("vnni", "float", "uint8"),
+        ("pmaddwd", "double", "int8"),
+        ("portable", "single", "uint8"),
+        ("vnni", "float", "int16"),
+        ("pmaddwd", "single", "int16"),
+        ("portable", "double", "int16"),
+    ],
 )
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
@@ -79,12 +86,14 @@ def test_any_convolution_on_the_host(kind: _Kind, rounding: Rounding, dtype: str
 
 
 @pytest.mark.parametrize("target", ["cortex-a72", "cortex-a76", "cortex-a715"])
-@pytest.mark.parametrize("rounding", ["single", "double"])
+@pytest.mark.parametrize(
+    ("rounding", "dtype"), [("single", "int8"), ("double", "int8"), ("single", "int16"), ("float", "int16")]
+)
 @settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_convolution_on_arm(target: str, rounding: Rounding, data: Any) -> None:
+def test_any_convolution_on_arm(target: str, rounding: Rounding, dtype: str, data: Any) -> None:
     """Several networks a program, because starting the emulator takes longer than they do."""
-    nodes = [data.draw(convolutions(rounding, "int8")) for _ in range(8)]
+    nodes = [data.draw(convolutions(rounding, dtype)) for _ in range(8)]
     _check(target, nodes, isa_of(target))
 
 
@@ -97,6 +106,32 @@ def test_a_window_that_sees_only_padding(target: str) -> None:
         [conv_node((1, 1, 1, 3), (4, 3, 1, 1), strides=[1, 2], pads=[0, 1, 0, 1]), depthwise],
         isa_of(target),
     )
+
+
+def _deep(rounding: Rounding) -> list[IntegerNode]:
+    """int16 nodes whose sums need 64 bits: in one run and in several, dense, grouped, and just not."""
+    options: dict[str, Any] = {"rounding": rounding, "dtype": "int16"}
+    convolutions = [
+        conv_node((1, 4, 5, 64), (6, 64, 3, 3), pads=[1, 1, 1, 1], extreme=True, **options),
+        conv_node((1, 3, 3, 1030), (5, 1030, 1, 1), extreme=True, seed=1, **options),
+        conv_node((1, 4, 4, 1200), (10, 600, 1, 1), group=2, extreme=True, seed=2, **options),
+        conv_node((1, 40, 1, 6), (6, 1, 26, 21), group=6, pads=[0, 10, 0, 10], extreme=True, **options),
+    ]
+    assert all(node.attributes["sum_shift"] > 0 for node in convolutions)
+    fits = conv_node((1, 2, 2, 516), (5, 516, 1, 1), extreme=True, **options)
+    assert "sum_shift" not in fits.attributes
+    return [*convolutions, fits, gemm_node(3, 4000, 9, seed=3, **options), gemm_node(1, 700, 33, **options)]
+
+
+@pytest.mark.parametrize("rounding", ["single", "double", "float"])
+@pytest.mark.parametrize("kind", ["vnni", "pmaddwd", "portable"])
+def test_sums_of_64_bits_on_the_host(kind: _Kind, rounding: Rounding) -> None:
+    _check("host", _deep(rounding), _isa(kind))
+
+
+@pytest.mark.parametrize("target", ["cortex-a7", "cortex-a72", "cortex-a76"])
+def test_sums_of_64_bits_on_arm(target: str) -> None:
+    _check(target, _deep("single"), isa_of(target))
 
 
 @pytest.mark.parametrize("target", ["host", "cortex-a72", "cortex-a76", "cortex-a715"])

@@ -9,6 +9,7 @@ import pytest
 
 from edgecompile.core.integer import DOMAIN
 from edgecompile.core.model import Model
+from edgecompile.passes.edit import constant_of
 from edgecompile.passes.prove import relative_error, run_model
 from edgecompile.passes.quantize.calibrate import calibrate
 from edgecompile.passes.quantize.interpreter import Interpreter
@@ -38,7 +39,20 @@ def test_a_network_is_close_and_all_integer(recipe: str) -> None:
     (sample,) = noise(model, 1, seed=9)
     expected, got = run_model(model, sample)[0], run_model(result, sample)[0]
     assert relative_error(expected, got) < 0.1
-    assert float_nodes(result) == ["DequantizeLinear"]
+    # The routine of Softmax is one of 8 bits.
+    assert float_nodes(result) == ["DequantizeLinear", *(["Softmax"] if recipe == "int16x8" else [])]
+
+
+def test_tensors_of_16_bits_have_no_zero_point() -> None:
+    model = prepared_cnn()
+    result = quantized(model, "int16x8")
+    nodes = [node for node in result.graph.graph if node.op_type == "QuantizeLinear"]
+    zeros = [constant_of(node.inputs[2]) for node in nodes]
+    assert all(zero is not None and zero.dtype == np.int16 and zero == 0 for zero in zeros)
+    (sample,) = noise(model, 1, seed=3)
+    expected = run_model(model, sample)[0]
+    errors = [relative_error(expected, run_model(other, sample)[0]) for other in (result, quantized(model))]
+    assert errors[0] < errors[1] / 4
 
 
 def test_the_integers_are_what_onnxruntime_computes() -> None:

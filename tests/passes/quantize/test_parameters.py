@@ -11,6 +11,7 @@ from edgecompile.passes.quantize.parameters import (
     asymmetric,
     bias_safe,
     round_weights,
+    symmetric,
     weight_scales,
 )
 from edgecompile.passes.quantize.ranges import Range
@@ -32,6 +33,16 @@ def test_a_result_of_relu_uses_all_integers() -> None:
 def test_a_range_of_nothing_has_a_scale() -> None:
     assert asymmetric(Range(0.0, 0.0)).scale == 1.0
     assert asymmetric(Range(0.0, 1e-30)).scale == 1.0
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_16_bits_cover_a_range_without_a_zero_point(below: float, above: float) -> None:
+    found = symmetric(Range(-below, above))
+    assert (found.zero, found.dtype) == (0, "int16")
+    if max(below, above) > 1e-6:
+        assert found.scale * 32767 == pytest.approx(max(below, above))
+    else:
+        assert found.scale > 0
 
 
 def test_channels_of_zeros_have_the_scale_of_the_others() -> None:

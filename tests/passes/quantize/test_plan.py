@@ -6,7 +6,7 @@ import pytest
 
 from edgecompile.core.model import Model
 from edgecompile.passes.quantize.plan import Plan, make_plan
-from tests.passes.quantize.networks import constants, graph, prepared_cnn
+from tests.passes.quantize.networks import constants, graph, prepared, prepared_cnn
 from tests.support.passes import weights
 
 
@@ -98,3 +98,36 @@ def test_what_has_no_integer_form_is_float(body: str) -> None:
 def test_integers_of_the_network_itself_are_left_alone() -> None:
     body = "b = Add(a, a) r = Cast<to=1>(b) y = Relu(r)"
     assert groups(plan_of(graph("int64[2] a => float[2] y", body))) == []
+
+
+UPSAMPLED = """
+    a = ConvTranspose<strides=[2,2]>(x, w) b = Relu(a) c = Resize<mode="linear">(b, , , s) y = Conv(c, v)
+"""
+
+
+def test_transposed_convolutions_and_interpolation_compute_in_integers() -> None:
+    constant = weights(w=(2, 3, 2, 2), v=(1, 3, 1, 1))[:-1] + ", " + constants(s=[1, 3, 9, 9])[1:]
+    message = graph("float[1,2,4,4] x => float[1,1,9,9] y", UPSAMPLED, constant).to_proto()
+    model = prepared(message)
+    assert kinds(plan_of(model)) == ["Conv", "Relu", "Resize", "Conv"]
+    moved = max(groups(plan_of(model)), key=len)
+    assert "c" in moved
+    (resize,) = (node for node in model.graph.graph if node.op_type == "Resize")
+    assert {str(value.name) for value in (resize.inputs[0], resize.outputs[0]) if value} <= moved
+    assert kinds(plan_of(model, str(resize.name))) == ["Conv", "Relu", "Conv"]
+    assert [node.op_type for node in make_plan(model.graph.graph, (), "int16").nodes] == [
+        "Conv",
+        "Relu",
+        "Conv",
+    ]
+
+
+def test_interpolation_between_float_operators_is_float() -> None:
+    body = 'a = Exp(x) b = Resize<mode="linear">(a, , , s) y = Exp(b)'
+    assert kinds(plan_of(graph("float[1,1,4] x => float[1,1,8] y", body, constants(s=[1, 1, 8])))) == []
+
+
+def test_softmax_has_no_routine_of_16_bits() -> None:
+    model = graph("float[2,8] x => float[2,8] y", "a = Sigmoid(x)\ny = Softmax(a)")
+    assert [node.op_type for node in make_plan(model.graph.graph).nodes] == ["Sigmoid", "Softmax"]
+    assert [node.op_type for node in make_plan(model.graph.graph, (), "int16").nodes] == []
