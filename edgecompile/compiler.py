@@ -42,7 +42,8 @@ class CompileOptions:
     target's own limits; `check_budget=False` drops them. `prove` checks every pass against the one before.
     `golden` is an .npz of inputs by name, each with a leading sample axis; seeded noise without it.
     The network can run on up to `threads` threads. For a quantized network, `rounding` overrides what the
-    file and the target say, and `io` "int8" makes its inputs and outputs integers.
+    file and the target say, and `io` "int8" or "int16" makes its inputs and outputs integers, of that type.
+    `records` is a folder of tuning records, which count beside those that are shipped.
     """
 
     target: Target
@@ -59,7 +60,8 @@ class CompileOptions:
     golden: Path | None = None
     threads: int = 1
     rounding: Rounding | None = None
-    io: Literal["float", "int8"] = "float"
+    io: Literal["float", "int8", "int16"] = "float"
+    records: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def import_canonical(source: str, options: CompileOptions, golden: Path) -> _Imp
     model = load(source, wanted)
     # Passes change their graph in place; the golden outputs must come from the untouched one.
     canonical, _ = Pipeline(canonicalize_passes()).run(model.copy())
-    write_golden(model, options.golden, GOLDEN_SAMPLES, golden)
+    write_golden(model, options.golden, GOLDEN_SAMPLES, golden, canonical)
     return _Imported(canonical.to_bytes(), canonical.provenance, canonical.notes)
 
 
@@ -162,30 +164,35 @@ def build_artifact(imported: _Imported, name: str, options: CompileOptions, fold
     from edgecompile.backends.cpu import compile_for_cpu
     from edgecompile.backends.pipeline import optimize
     from edgecompile.core.model import Model
+    from edgecompile.tuning.selection import select
 
     model = Model.from_bytes(imported.data, imported.provenance, imported.notes)
     model, records = optimize(
-        model, options.target, options.prove, options.dump_passes, options.rounding, options.io == "int8"
+        model, options.target, options.prove, options.dump_passes, options.rounding, options.io != "float"
     )
     figures = _finish_integers(model, options, folder / "golden.npz")
     emit = options.emit or options.target.codegen.route
-    build = compile_for_cpu(model, name, options.target, emit, folder, options.threads)
+    selection = select(options.target.name, options.records)
+    build = compile_for_cpu(model, name, options.target, emit, folder, options.threads, selection.plans)
     (folder / "model.onnx").write_bytes(model.to_bytes())
     manifest = replace(build.manifest, tools=tool_versions(), rounding=figures.get("rounding", ""))
-    return _Built(manifest, _report(manifest, model, records, build.figures | figures))
+    return _Built(
+        manifest, _report(manifest, model, records, build.figures | figures | {"tuning": selection.report()})
+    )
 
 
 def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dict[str, Any]:
     """Golden vectors and figures of a network that computes in integers; nothing for others.
 
-    Raises UnsupportedError (EC4031) when integers shall be exposed and there are none.
+    Raises UnsupportedError (EC4031) when integers shall be exposed and there are none, and UsageError
+    (EC2371) when they are of another type.
     """
     from edgecompile.core.integer import ROUNDING_KEY
     from edgecompile.golden import write_integer_golden
     from edgecompile.passes.quantize.interpreter import is_integer
 
-    if options.io == "int8":
-        _check_exposed(model)
+    if options.io != "float":
+        _check_exposed(model, options.io)
     if not is_integer(model):
         return {}
     differences = write_integer_golden(model, golden)
@@ -195,7 +202,7 @@ def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dic
     }
 
 
-def _check_exposed(model: Model) -> None:
+def _check_exposed(model: Model, wanted: str) -> None:
     problems = [
         Problem("EC4031", "this tensor cannot be handed over as integers", info.name, why, "use --io float")
         for info in (*model.inputs, *model.outputs)
@@ -204,6 +211,14 @@ def _check_exposed(model: Model) -> None:
     ]
     if problems:
         raise UnsupportedError(*problems)
+    others = [
+        Problem("EC2371", f"--io {wanted} does not fit", info.name, why, f"use --io {info.dtype}, or float")
+        for info in (*model.inputs, *model.outputs)
+        if info.scale is not None and info.dtype != wanted
+        for why in [f"the network stores this tensor as {info.dtype}"]
+    ]
+    if others:
+        raise UsageError(*others)
 
 
 def tool_versions() -> dict[str, str]:

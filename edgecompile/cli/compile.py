@@ -62,10 +62,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--io",
-    type=click.Choice(["float", "int8"]),
+    type=click.Choice(["float", "int8", "int16"]),
     default="float",
     show_default=True,
-    help="What a quantized network takes and returns; int8: as stored, with scale and zero point.",
+    help="What a quantized network takes and returns; integers: as stored, with scale and zero point.",
 )
 @click.option(
     "--threads",
@@ -73,6 +73,12 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     help="How many threads the network can use; with 1 it knows nothing of threads.",
+)
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Tuning records of your own; see `edgecompile tune`.",
 )
 @click.option("--max-flash", metavar="SIZE", help="Refuse what needs more flash, e.g. 512k.")
 @click.option("--max-ram", metavar="SIZE", help="Refuse what needs more RAM, e.g. 64k.")
@@ -98,8 +104,9 @@ def command(
     calibrate: str | None,
     keep_float: tuple[str, ...],
     rounding: Literal["single", "double", "float"] | None,
-    io: Literal["float", "int8"],
+    io: Literal["float", "int8", "int16"],
     threads: int,
+    records: Path | None,
     max_flash: str | None,
     max_ram: str | None,
     no_budget: bool,
@@ -136,6 +143,7 @@ def command(
         threads=threads,
         rounding=rounding,
         io=io,
+        records=records,
     )
     with (
         quantized_file(model, recipe, calibrate, keep_float, imported) as source,
@@ -163,9 +171,18 @@ def _describe(artifact: Artifact, report: dict[str, Any]) -> tuple[dict[str, Any
         f"flash    {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
         f"arena    {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
         f"kernels  {len(artifact.manifest.steps)} calls",
+        *_describe_tuning(report["tuning"]),
     ]
     lines += [f"note: {note}" for note in report.get("notes", ())]
     return {"artifact": str(artifact.path), "report": report}, lines
+
+
+def _describe_tuning(tuning: dict[str, Any]) -> list[str]:
+    tuned, built_in, stale = (len(tuning[name]) for name in ("by_record", "built_in", "stale"))
+    lines = [f"tuning   {tuned} kernels by record, {built_in} by the built-in choice"] if tuned else []
+    if stale:
+        lines.append(f"note: {stale} kernels have records of another version; tune them again")
+    return lines
 
 
 def _verify(artifact: Artifact, device: str | None) -> tuple[dict[str, Any], str]:

@@ -19,6 +19,7 @@ from edgecompile.errors import EdgeCompileError, Problem
 
 VERBS: dict[str, str] = {
     "compile": "Compile a network into a library for a target.",
+    "tune": "Find the fastest kernels for a network by measuring on a device.",
     "quantize": "Turn a float network into one of 8-bit integers, with samples of its inputs.",
     "verify": "Execute an artifact on a device and compare its results with the reference.",
     "bench": "Measure an artifact's speed on a device.",

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from edgecompile.core.data import data_folder
 from edgecompile.errors import InputError, Problem, UsageError, did_you_mean
 
 SCHEMA = 1
@@ -26,8 +27,9 @@ class Isa:
 
     `vector_bits` is 0 without vectors of floats. `registers` hold vectors (floats where there are none).
     `int8` names the instructions that 8-bit kernels are made of ("" for none special): see
-    kernels/intrinsics. `l1_bytes` and `l2_bytes` are the data caches of one core (0 without). `intrinsics` is
-    False where kernels are emitted as portable C. `threads` may share a kernel's work.
+    kernels/intrinsics. `halves`: there are instructions that widen float16. `l1_bytes` and `l2_bytes` are the
+    data caches of one core (0 without). `intrinsics` is False where kernels are emitted as portable C.
+    `threads` may share a kernel's work.
     """
 
     triple: str
@@ -38,10 +40,16 @@ class Isa:
     features: tuple[str, ...] = ()
     float_abi: Literal["hard", "soft", ""] = ""
     int8: Literal["", "pmaddwd", "vnni", "smull", "sdot", "smmla", "smlad", "mve"] = ""
+    halves: bool = False
     l1_bytes: int = 32768
     l2_bytes: int = 262144
     intrinsics: bool = True
     threads: int = 1
+
+    @property
+    def widens_halves(self) -> bool:
+        """Whether kernels can leave it to the compiler to widen float16."""
+        return self.halves and self.intrinsics
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,7 @@ class Target:
 
 def targets_dir() -> Path:
     """The folder of target files: packaged data, or the repository's `targets/` in an editable install."""
-    packaged = Path(__file__).parent.parent / "_data" / "targets"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "targets"
+    return data_folder("targets")
 
 
 @cache

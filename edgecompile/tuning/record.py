@@ -15,7 +15,7 @@ Metric = Literal["seconds", "instructions"]
 Failure = Literal["build", "wrong", "crash", "timeout", "device"]
 Json: TypeAlias = Mapping[str, Any]
 
-_METRICS: tuple[str, ...] = get_args(Metric)
+METRICS: tuple[Metric, ...] = get_args(Metric)
 _FAILURES: tuple[str, ...] = get_args(Failure)
 
 
@@ -41,7 +41,9 @@ class Trial:
 
     `candidate` are the values of the knobs; `value` is the median in seconds or instructions of one
     execution, None for a failure, which `failure` names. `spread` is the coefficient of variation over
-    `repeats` measurements. `device` says what it ran on, `versions` what made its code.
+    `repeats` measurements. `baseline` is the value of the built-in schedule, measured in the same session.
+    `device` says what it ran on, `versions` what made its code, and `features` are what a cost model is told
+    of the candidate.
     """
 
     workload: str
@@ -54,6 +56,8 @@ class Trial:
     failure: Failure | None = None
     spread: float = 0.0
     repeats: int = 1
+    baseline: float | None = None
+    features: tuple[float, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -121,6 +125,8 @@ def to_body(record: Record) -> dict[str, Any]:
         "value": record.value,
         "device": record.device,
         "versions": record.versions,
+        "baseline": record.baseline,
+        "features": list(record.features),
     }
     if record.failure is not None:
         return body | {"failure": record.failure}
@@ -133,10 +139,11 @@ def _from_body(body: Json) -> Record:
             return Workload(body["description"])
         if body["kind"] != "trial":
             raise ValueError(f"it is of a kind that is not known: {body['kind']!r}")
-        trial = Trial(**{name: value for name, value in body.items() if name != "kind"})
+        fields = {name: value for name, value in body.items() if name != "kind"}
+        trial = Trial(**fields | {"features": tuple(body["features"])})
     except (KeyError, TypeError):
         raise ValueError("it lacks a field, or has one that is not known") from None
-    known = trial.metric in _METRICS and (trial.failure is None or trial.failure in _FAILURES)
+    known = trial.metric in METRICS and (trial.failure is None or trial.failure in _FAILURES)
     if not known or (trial.value is None) != (trial.failure is not None):
         raise ValueError("its metric, value and failure do not go together")
     return trial

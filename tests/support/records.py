@@ -17,6 +17,8 @@ TRIAL = Trial(
     {"edgecompile": "1.0", "apache-tvm": "0.27.0"},
     repeats=5,
     spread=0.01,
+    baseline=2e-5,
+    features=(1.0, 2.5),
 )
 
 

@@ -1,0 +1,136 @@
+"""Tuning a small network on this machine: records, resumption, wrong candidates, and their use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecompile.cli.main import main
+from edgecompile.compiler import CompileOptions, compile_model
+from edgecompile.core.target import find_target
+from edgecompile.errors import UnsupportedError
+from edgecompile.tuning.database import Database
+from edgecompile.tuning.journal import Journal, read_journal
+from edgecompile.tuning.measure import agrees, compute
+from edgecompile.tuning.record import Trial
+from edgecompile.tuning.session import Budget
+from edgecompile.tuning.tune import JOURNAL, Tuned, TuneOptions, list_tasks, tune
+from edgecompile.verify import verify_artifact
+from tests.support.graphs import model
+from tests.support.networks import save, small_cnn
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save(small_cnn(), tmp_path_factory.mktemp("tuning") / "cnn.onnx"))
+
+
+def options(records: Path, trials: int, target: str = "host") -> TuneOptions:
+    return TuneOptions(find_target(target), records, budget=Budget(trials))
+
+
+def test_every_trial_is_written_down_and_nothing_gets_slower(network: str, tmp_path: Path) -> None:
+    told: list[Tuned] = []
+    result = tune(network, options(tmp_path, 24), told.append)
+    contents = read_journal(tmp_path / JOURNAL)
+    trials = [record for record in contents.records if isinstance(record, Trial)]
+    assert len(trials) == 24 == result.progress.done == told[-1].progress.done
+    assert not contents.damages
+    assert result.progress.latency <= result.progress.untuned
+    assert all(trial.value for trial in trials)
+    assert {trial.target for trial in trials} == {"host"}
+    assert all(trial.features and trial.baseline for trial in trials)
+
+
+def test_a_session_goes_on_where_it_was(network: str, tmp_path: Path) -> None:
+    tune(network, options(tmp_path, 8))
+    before = {trial.identity for trial in Database.open(tmp_path).trials}
+    again = tune(network, options(tmp_path, 8))
+    trials = Database.open(tmp_path).trials
+    assert before < {trial.identity for trial in trials}
+    candidates = [(trial.workload, json.dumps(trial.candidate)) for trial in trials]
+    assert len(candidates) == len(set(candidates)) == 16 == again.progress.done
+
+
+def test_an_emulated_target_is_tuned_by_instructions(network: str, tmp_path: Path) -> None:
+    result = tune(network, options(tmp_path, 8, "cortex-a72"))
+    assert result.metric == "instructions"
+    values = [trial.value for trial in Database.open(tmp_path).trials]
+    assert all(value and value == int(value) for value in values)
+
+
+def test_a_wrong_result_is_a_failure(network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def something_else(*arguments: Any) -> list[Any]:
+        return [array + 1 for array in compute(*arguments)]
+
+    monkeypatch.setattr("edgecompile.tuning.session.compute", something_else)
+    result = tune(network, options(tmp_path, 8))
+    assert result.progress.failures == {"wrong": 8}
+    assert {trial.failure for trial in Database.open(tmp_path).trials} == {"wrong"}
+
+
+def test_compile_uses_the_best_record(network: str, tmp_path: Path) -> None:
+    """A record that is faster than all others decides, and the result is verified."""
+    choice = [task for task in list_tasks(network, options(tmp_path, 1)) if len(task.task.candidates) > 9]
+    records = [
+        Trial(
+            task.task.workload.key, "host", "seconds", task.task.candidates[9], 1e-9, "me", {}, baseline=2e-9
+        )
+        for task in choice
+    ]
+    with Journal(tmp_path / "records" / JOURNAL) as journal:
+        journal.append(records)
+    chosen = CompileOptions(find_target("host"), records=tmp_path / "records")
+    result = compile_model(network, chosen, tmp_path / "net.edge")
+    report = result.report["tuning"]
+    assert len(report["by_record"]) == len(records) > 0
+    assert {entry["speed_up"] for entry in report["by_record"]} == {2.0}
+    assert report["stale"] == []
+    verify_artifact(result.artifact)
+
+
+def test_records_of_plans_that_are_no_more_are_stale(network: str, tmp_path: Path) -> None:
+    task = list_tasks(network, options(tmp_path, 1))[0].task
+    with Journal(tmp_path / "r" / JOURNAL) as journal:
+        journal.append([Trial(task.workload.key, "host", "seconds", {"rows": 999}, 1e-9, "me", {})])
+    chosen = CompileOptions(find_target("host"), records=tmp_path / "r")
+    report = compile_model(network, chosen, tmp_path / "net.edge").report["tuning"]
+    assert len(report["stale"]) == 1
+    assert report["by_record"] == []
+
+
+def test_a_network_without_a_choice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "relu.onnx"
+    path.write_bytes(model("agraph (float[1, 8] x) => (float[1, 8] y) { y = Relu(x) }").to_bytes())
+    with pytest.raises(UnsupportedError, match=r"error\[EC4501\] there is nothing to tune"):
+        list_tasks(str(path), options(tmp_path, 1))
+
+
+def test_the_verb(network: str, tmp_path: Path, capsys: Capture) -> None:
+    records = tmp_path / "records"
+    arguments = ["tune", network, "-t", "host", "--records", str(records), "--seed", "3"]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "CANDIDATES" in capsys.readouterr().out
+    assert not records.exists()
+    assert main([*arguments, "--trials", "8"]) == 0
+    shown = capsys.readouterr()
+    assert "SPEED-UP" in shown.out
+    assert "8 trials" in shown.err
+    assert main([*arguments, "--trials", "4", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metric"] == "seconds"
+    assert main([*arguments, "--time", "soon"]) == 2
+    assert "error[EC2501] bad option value at '--time': 'soon' is not a time" in capsys.readouterr().err
+
+
+def test_arrays_agree_nearly_or_exactly() -> None:
+    ones = np.ones(4, np.float32)
+    assert agrees(ones + 1e-6, ones)
+    assert not agrees(ones + 1e-2, ones)
+    assert not agrees(np.array([1, 2], np.int8), np.array([1, 3], np.int8))
+    assert agrees(np.array([np.nan], np.float32), np.array([np.nan], np.float32))
