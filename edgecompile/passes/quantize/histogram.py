@@ -46,19 +46,19 @@ class Histogram:
         middle = (np.arange(self.first, self.first + BINS) + 0.5) * self.width
         return np.asarray(np.clip(middle, self.low, self.high))
 
-    def add(self, values: Array, counted: Array | None = None) -> None:
-        """Count `values` (any shape, float). Raises FloatingPointError when one is not finite.
-
-        Of many values it may be enough to count a part, `counted`; the least and the greatest are those of
-        all.
-        """
+    def add(self, values: Array) -> None:
+        """Count `values` (any shape, float). Raises FloatingPointError when one is not finite."""
         if not values.size:
             return
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise FloatingPointError("a value is not finite")
+        self.add_part(values, low, high)
+
+    def add_part(self, values: Array, low: float, high: float) -> None:
+        """Count `values`, a part of others, of which `low` is the least and `high` the greatest."""
         self._cover(low, high)
-        flat, count = np.ravel(values if counted is None else counted), _fastest_counter()
+        flat, count = np.ravel(values), _fastest_counter()
         for start in range(0, flat.size, _CHUNK):
             index = flat[start : start + _CHUNK] * np.float32(1.0 / self.width)
             if self.first:

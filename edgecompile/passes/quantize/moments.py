@@ -30,27 +30,25 @@ class Moments:
         self._rows: dict[str, list[Array]] = {name: [] for name in self.names}
         self._sums: dict[str, list[Array]] = {}
 
-    def add(self, values: Mapping[str, Array]) -> None:
-        """Look at one sample. Raises InputError (EC3351) when the network computes NaN or infinity for it."""
-        for name in self.names:
-            self._add(name, values[name])
+    def look(self, values: Mapping[str, Array], sample: int) -> dict[str, Array]:
+        """The rows to be looked at in `sample`; any thread may ask.
+
+        Raises InputError (EC3351) when the network computes NaN or infinity for it.
+        """
+        return {name: _rows_of(name, values[name], sample) for name in self.names}
+
+    def add(self, rows: Mapping[str, Array]) -> None:
+        """Take in what `look` found in the next sample."""
+        for name, some in rows.items():
+            self._rows[name].append(some)
+            if sum(map(len, self._rows[name])) >= _COLLECTED:
+                self._sum(name)
         self.samples += 1
 
     def of(self, name: str) -> list[Array]:
         """The moments of the tensor `name`, a float64 matrix for each `SLICE` of its channels."""
         self._sum(name)
         return self._sums[name]
-
-    def _add(self, name: str, array: Array) -> None:
-        if not np.isfinite(array).all():
-            what = f"the network computes NaN or infinity for calibration sample {self.samples}"
-            fix = "look at that sample, and at the network's own range of numbers"
-            raise InputError(Problem("EC3351", what, name, "", fix))
-        rows = array.reshape(-1, array.shape[-1])
-        every = max(len(rows) // _ROWS, 1)
-        self._rows[name].append(rows[self.samples % every :: every].astype(np.float64))
-        if sum(map(len, self._rows[name])) >= _COLLECTED:
-            self._sum(name)
 
     def _sum(self, name: str) -> None:
         """Add the rows collected for `name` to its sums."""
@@ -64,3 +62,13 @@ class Moments:
             return
         for total, part in zip(self._sums[name], parts, strict=True):
             total += part.T @ part
+
+
+def _rows_of(name: str, array: Array, sample: int) -> Array:
+    if not np.isfinite(array).all():
+        what = f"the network computes NaN or infinity for calibration sample {sample}"
+        fix = "look at that sample, and at the network's own range of numbers"
+        raise InputError(Problem("EC3351", what, name, "", fix))
+    rows = array.reshape(-1, array.shape[-1])
+    every = max(len(rows) // _ROWS, 1)
+    return rows[sample % every :: every].astype(np.float64)

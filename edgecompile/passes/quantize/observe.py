@@ -3,6 +3,7 @@
 onnxruntime executes the network with the wanted tensors as further outputs, one sample at a time, so that
 memory does not depend on the number of samples. A few samples are computed at the same time, each by some of
 the cores: they need not wait for each other, as threads that share one sample do after every operator.
+What takes long with a sample's tensors is done there too, while they are still near.
 
 The least and the greatest number of a tensor are those of all its elements. Of large tensors only a part is
 counted, the same number of elements of each channel and others in the next sample: the distribution of
@@ -16,6 +17,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
@@ -33,6 +35,8 @@ Progress = Callable[[int], None]
 
 # Of larger tensors about so many elements a sample are counted.
 _COUNTED = 1 << 13
+# Elements that lie side by side are counted together, as many as a cache line holds.
+_RUN = 16
 # At most so many samples are computed at a time; all that is observed of each is in memory.
 _AT_A_TIME = 4
 
@@ -109,31 +113,50 @@ class Observation:
         """The mean of each channel of the tensor `name`."""
         return np.asarray(self._sums[name] / self.samples)
 
-    def add(self, values: Mapping[str, Array]) -> None:
-        """Look at one sample. Raises InputError (EC3306) when the network computes NaN or infinity for it."""
-        for name in self.names:
-            self._add(name, values[name], self._axes.get(name, 1))
+    def look(self, values: Mapping[str, Array], sample: int) -> dict[str, _Seen]:
+        """What is to be known of the tensors in `sample`; any thread may ask.
+
+        Raises InputError (EC3306) when the network computes NaN or infinity for it.
+        """
+        return {name: self._look(name, values[name], sample) for name in self.names}
+
+    def _look(self, name: str, array: Array, sample: int) -> _Seen:
+        channels = _channels(array, self._axes.get(name, 1))
+        greatest = _greatest(channels) if name in self._bounded else None
+        if name not in self.histograms and name not in self._averaged:
+            return _Seen(greatest=greatest)
+        part = _part_of(channels, sample)
+        mean = np.einsum("icj->c", part) / np.float64(part[:, 0].size) if name in self._averaged else None
+        if name not in self.histograms or not array.size:
+            return _Seen(greatest=greatest, mean=mean)
+        low, high = float(array.min()), float(array.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            what = f"the network computes NaN or infinity for calibration sample {sample}"
+            fix = "look at that sample, and at the network's own range of numbers"
+            raise InputError(Problem("EC3306", what, name, "", fix))
+        return _Seen(part, low, high, greatest, mean)
+
+    def add(self, seen: Mapping[str, _Seen]) -> None:
+        """Take in what `look` found in the next sample."""
+        for name, one in seen.items():
+            if one.part is not None:
+                self.histograms[name].add_part(one.part, one.low, one.high)
+            if one.mean is not None:
+                self._sums[name] = self._sums.get(name, 0.0) + one.mean
+            if one.greatest is not None:
+                self.greatest[name] = np.maximum(self.greatest.get(name, 0.0), one.greatest)
         self.samples += 1
 
-    def _add(self, name: str, array: Array, axis: int) -> None:
-        channels = _channels(array, axis)
-        if name in self._bounded:
-            self.greatest[name] = np.maximum(self.greatest.get(name, 0.0), _greatest(channels))
-        if name in self.histograms or name in self._averaged:
-            part = _part_of(channels, self.samples)
-            if name in self.histograms:
-                self._count(name, array, part)
-            if name in self._averaged:
-                means = np.einsum("icj->c", part) / np.float64(part[:, 0].size)
-                self._sums[name] = self._sums.get(name, 0.0) + means
 
-    def _count(self, name: str, array: Array, part: Array) -> None:
-        try:
-            self.histograms[name].add(array, part)
-        except FloatingPointError:
-            what = f"the network computes NaN or infinity for calibration sample {self.samples}"
-            fix = "look at that sample, and at the network's own range of numbers"
-            raise InputError(Problem("EC3306", what, name, "", fix)) from None
+@dataclass(frozen=True)
+class _Seen:
+    """Of a tensor in one sample: a part to count, `low` and `high` of all; greatest and mean of channels."""
+
+    part: Array | None = None
+    low: float = 0.0
+    high: float = 0.0
+    greatest: Array | None = None
+    mean: Array | None = None
 
 
 def _channels(array: Array, axis: int) -> Array:
@@ -145,10 +168,17 @@ def _channels(array: Array, axis: int) -> Array:
 
 def _part_of(channels: Array, sample: int) -> Array:
     """Some elements of each channel, [*, channels, *], others for the next `sample`; all of a small array."""
-    before, _, behind = channels.shape
-    step = min(-(-channels.size // _COUNTED), max(before, behind))
+    before, count, behind = channels.shape
+    step = max(min(-(-channels.size // _COUNTED), max(before, behind)), 1)
     chosen = slice(sample % step, None, step)
-    return channels[:, :, chosen].copy() if behind >= before else channels[chosen]
+    if behind < before:
+        return channels[chosen].copy()
+    runs = behind // _RUN
+    if step == 1 or runs < step:
+        return channels[:, :, chosen].copy()
+    skipped = sample % 2 * (behind % _RUN)  # else the last elements would never be counted
+    whole = channels[:, :, skipped : skipped + runs * _RUN].reshape(before, count, runs, _RUN)
+    return np.array(whole[:, :, chosen]).reshape(before, count, -1)
 
 
 def _greatest(channels: Array) -> Array:
@@ -162,12 +192,13 @@ def _greatest(channels: Array) -> Array:
 
 
 class Observer(Protocol):
-    """Looks at the tensors called `names` in one sample after the other, and counts `samples`."""
+    """Looks at the tensors called `names`, in several samples at a time, and adds up what it sees."""
 
     names: list[str]
     samples: int
 
-    def add(self, values: Mapping[str, Array]) -> None: ...
+    def look(self, values: Mapping[str, Array], sample: int) -> Any: ...
+    def add(self, seen: Any) -> None: ...
 
 
 Observing = TypeVar("Observing", bound=Observer)
@@ -183,8 +214,12 @@ def observe(
     cores = _usable_cores()
     workers = min(cores, _AT_A_TIME)
     execute = Executor(model, observation.names, threads=cores // workers)
-    for values in _computed(execute, samples, workers):
-        observation.add(values)
+
+    def look(sample: Sample, number: int) -> Any:
+        return observation.look(execute(sample), number)
+
+    for seen in _in_order(look, samples, workers):
+        observation.add(seen)
         progress(observation.samples)
     if not observation.samples:
         fix = "give at least one sample; 100 or more are usual"
@@ -192,12 +227,12 @@ def observe(
     return observation
 
 
-def _computed(execute: Executor, samples: Iterable[Sample], workers: int) -> Iterator[dict[str, Array]]:
-    """What `execute` returns for each of `samples`, in order; `workers` samples are computed at a time."""
+def _in_order(look: Callable[[Sample, int], Any], samples: Iterable[Sample], workers: int) -> Iterator[Any]:
+    """What `look` returns for each of `samples` and its number, in order; `workers` at a time."""
     with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[dict[str, Array]]] = deque()
-        for sample in samples:
-            pending.append(pool.submit(execute, sample))
+        pending: deque[Future[Any]] = deque()
+        for number, sample in enumerate(samples):
+            pending.append(pool.submit(look, sample, number))
             if len(pending) > workers:
                 yield pending.popleft().result()
         while pending:

@@ -60,7 +60,7 @@ def test_other_elements_are_counted_in_the_next_sample() -> None:
 def test_channels_of_any_axis(values: np.ndarray, axis: int) -> None:
     axis = min(axis, max(values.ndim - 1, 0))
     seen = Observation(["x"], averaged=["x"], bounded=["x"], axes={"x": axis})
-    seen.add({"x": values})
+    seen.add(seen.look({"x": values}, 0))
     rows = (
         np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1) if values.ndim else values.reshape(1, 1)
     )
