@@ -1,7 +1,5 @@
 """`python -m edgecompile` is the command line."""
 
-import sys
+from edgecompile.cli.main import run
 
-from edgecompile.cli.main import main
-
-sys.exit(main())
+run()

@@ -5,11 +5,14 @@ Starting must be instant, so this file imports nothing heavy and the verbs are l
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -69,6 +72,24 @@ def cli() -> None:
     Exit codes: 0 ok, 1 bug, 2 usage, 3 bad input, 4 unsupported, 5 missing tool, 6 over budget,
     7 device lost, 8 stopped with everything saved, 9 wrong result, 130 interrupted.
     """
+
+
+def run() -> NoReturn:
+    """The program: `main`, and the end of the process."""
+    status = 0
+
+    def end() -> None:
+        # An interrupt inside of exec(), which dataclasses use, makes Python kill itself by SIGINT at its
+        # regular end, although the interrupt was dealt with. What still cleans up does so before.
+        if status == INTERRUPTED:
+            gc.collect()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    atexit.register(end)  # the first one that is registered is the last one that is called
+    status = main()
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,19 +35,25 @@ def staged_directory(destination: Path) -> Iterator[Path]:
     (EC3030) when the place cannot be written, before any work is done.
     """
     destination = destination.absolute()
+    # The name is known before the folder is there: an interrupt at any moment leaves nothing behind.
+    staging = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}")
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    except OSError as error:
-        fix = "choose another folder with -o"
-        problem = Problem("EC3030", "cannot write the output folder", str(destination), str(error), fix)
-        raise InputError(problem) from error
-    try:
-        staging.chmod(0o755)
+        _make(staging, destination)
         yield staging
         _replace(staging, destination)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _make(staging: Path, destination: Path) -> None:
+    try:
+        staging.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+        staging.chmod(0o755)
+    except OSError as error:
+        fix = "choose another folder with -o"
+        problem = Problem("EC3030", "cannot write the output folder", str(destination), str(error), fix)
+        raise InputError(problem) from error
 
 
 def _replace(staging: Path, destination: Path) -> None:
