@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,18 +29,19 @@ from tests.support.operators import normal
 from tests.support.quantized import QuantizedGraph, converted, quantize
 
 
+def _conv(g: QuantizedGraph, data: str, out: int, inner: int, size: int, seed: int, **attributes: Any) -> str:
+    """A convolution that keeps the size, by random weights."""
+    weights = g.weights(normal(out, inner, size, size, seed=seed) * 0.4)
+    inputs = [data, weights, g.constant(normal(out, seed=seed) * 0.1)]
+    return g.node("Conv", inputs, pads=[size // 2] * 4, **attributes)
+
+
 def every_operator(dtype: str) -> Model:
     """Convolutions, a residual sum, gates, pools, a nearest resize, a concatenation, products and Softmax."""
     g = QuantizedGraph(dtype)
     x = g.input(normal(1, 3, 13, 13))
 
-    def conv(data: str, out: int, inner: int, size: int, seed: int, **attributes: Any) -> str:
-        weights = g.weights(normal(out, inner, size, size, seed=seed) * 0.4)
-        pads = [size // 2] * 4
-        return g.node(
-            "Conv", [data, weights, g.constant(normal(out, seed=seed) * 0.1)], pads=pads, **attributes
-        )
-
+    conv = partial(_conv, g)
     stem = g.quantized(g.node("Relu", [conv(x, 16, 3, 3, 1, strides=[2, 2])]))
     depthwise = g.quantized(conv(stem, 16, 1, 3, 2, group=16))
     pointwise = g.quantized(conv(depthwise, 16, 16, 1, 3))
@@ -78,13 +80,7 @@ def every_operator_of_16_bits() -> Model:
     g = QuantizedGraph("int16")
     x = g.input(normal(1, 3, 13, 13))
 
-    def conv(data: str, out: int, inner: int, size: int, seed: int, **attributes: Any) -> str:
-        weights = g.weights(normal(out, inner, size, size, seed=seed) * 0.4)
-        pads = [size // 2] * 4
-        return g.node(
-            "Conv", [data, weights, g.constant(normal(out, seed=seed) * 0.1)], pads=pads, **attributes
-        )
-
+    conv = partial(_conv, g)
     stem = g.quantized(g.node("Relu", [conv(x, 16, 3, 3, 1, strides=[2, 2])]))
     depthwise = g.quantized(conv(stem, 16, 1, 3, 2, group=16))
     grouped = g.quantized(conv(depthwise, 16, 4, 1, 3, group=4))

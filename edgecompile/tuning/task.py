@@ -26,7 +26,3 @@ class Task:
     candidates: Sequence[Json]
     features: Array
     weight: int = 1
-
-    def index_of(self, candidate: Json) -> int | None:
-        """The place of a candidate; None for one that is not in the space (any more)."""
-        return next((i for i, own in enumerate(self.candidates) if own == candidate), None)

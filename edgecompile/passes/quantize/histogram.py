@@ -8,9 +8,6 @@ depend on the order of the values, nor on how they were split into batches.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
@@ -58,14 +55,14 @@ class Histogram:
     def add_part(self, values: Array, low: float, high: float) -> None:
         """Count `values`, a part of others, of which `low` is the least and `high` the greatest."""
         self._cover(low, high)
-        flat, count = np.ravel(values), _fastest_counter()
+        flat = np.ravel(values)
         for start in range(0, flat.size, _CHUNK):
             index = flat[start : start + _CHUNK] * np.float32(1.0 / self.width)
             if self.first:
                 # In this order: a difference of two numbers may round up to the next bin.
                 np.floor(index, out=index)
                 index -= np.float32(self.first)
-            self.counts += count(index.astype(np.uint16))
+            self.counts += np.bincount(index.astype(np.uint16), minlength=BINS)
 
     def merge(self, other: Histogram) -> None:
         """Count what `other` has counted as well."""
@@ -115,32 +112,3 @@ def _rebinned(counts: Array, first: int, doublings: int, new_first: int) -> Arra
     result = np.zeros(BINS, np.int64)
     np.add.at(result, ((used + first) >> doublings) - new_first, counts[used])
     return result
-
-
-def _count_in_table(index: Array) -> Array:
-    """How often each of the `BINS` numbers is in `index`."""
-    return np.bincount(index, minlength=BINS)
-
-
-def _count_sorted(index: Array) -> Array:
-    """As `_count_in_table`, by sorting in place; several times as fast where a vector unit sorts."""
-    index.sort()
-    last = np.append(np.flatnonzero(index[1:] != index[:-1]), len(index) - 1)
-    counts = np.zeros(BINS, np.int64)
-    counts[index[last]] = np.diff(last, prepend=-1)
-    return counts
-
-
-@cache
-def _fastest_counter() -> Callable[[Array], Array]:
-    """The way to count that is faster on this machine; both give the same."""
-    probe = (np.arange(_CHUNK) * 40503 % BINS).astype(np.uint16)
-    seconds = {}
-    for counter in (_count_in_table, _count_sorted):
-        times = []
-        for _ in range(3):
-            index, started = probe.copy(), time.perf_counter()
-            counter(index)
-            times.append(time.perf_counter() - started)
-        seconds[counter] = min(times)
-    return min(seconds, key=lambda counter: seconds[counter])
