@@ -12,7 +12,6 @@ import numpy as np
 
 from benchmarks.interleave import Call
 from edgecompile.core.artifact import Artifact
-from edgecompile.core.target import find_target
 from edgecompile.errors import InternalError, Problem
 from edgecompile.toolchain.find import find_toolchain
 
@@ -55,7 +54,7 @@ class LoadedNetwork:
 def link_shared(artifact: Artifact, folder: Path) -> Path:
     """The artifact as a shared library in `folder`; the target has to be this machine."""
     manifest = artifact.manifest
-    toolchain = find_toolchain(find_target(manifest.target), executable=True)
+    toolchain = find_toolchain(artifact.target, executable=True)
     objects = [artifact.library]
     if manifest.emit == "c":
         flags = ("-O3", "-I", str(artifact.path / "include"))

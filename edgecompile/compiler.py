@@ -7,14 +7,14 @@ The parent process only checks, decides and moves files into place. Importing an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgecompile import __version__
-from edgecompile.core.artifact import Artifact, Manifest, seal_artifact
+from edgecompile.core.artifact import Artifact, Emit, Manifest, seal_artifact
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Provenance
 from edgecompile.core.store import staged_directory
@@ -43,14 +43,15 @@ class CompileOptions:
     `golden` is an .npz of inputs by name, each with a leading sample axis; seeded noise without it.
     The network can run on up to `threads` threads. For a quantized network, `rounding` overrides what the
     file and the target say, and `io` "int8" or "int16" makes its inputs and outputs integers, of that type.
-    `records` is a folder of tuning records, which count beside those that are shipped.
+    `records` is a folder of tuning records, which count beside those that are shipped. `fallback` says who
+    computes what an accelerator cannot: with "none" such a network is refused.
     """
 
     target: Target
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     name: str | None = None
-    emit: Literal["lib", "c"] | None = None
+    emit: Emit | None = None
     dump_passes: Path | None = None
     trust_pickle: bool = False
     check_budget: bool = True
@@ -62,6 +63,7 @@ class CompileOptions:
     rounding: Rounding | None = None
     io: Literal["float", "int8", "int16"] = "float"
     records: Path | None = None
+    fallback: Literal["none", "cpu"] = "none"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
         if options.check_budget:
             check_budget(built.manifest, options)
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
-        manifest = seal_artifact(staging, built.manifest)
+        manifest = seal_artifact(staging, built.manifest, options.target)
     return CompileResult(Artifact(output, manifest), built.report)
 
 
@@ -161,24 +163,49 @@ def import_canonical(source: str, options: CompileOptions, golden: Path) -> _Imp
 
 def build_artifact(imported: _Imported, name: str, options: CompileOptions, folder: Path) -> _Built:
     """In a child process: run the passes and the backend, and write everything but the manifest."""
-    from edgecompile.backends.cpu import compile_for_cpu
-    from edgecompile.backends.pipeline import optimize
+    from edgecompile.backends.backend import BuildRequest
+    from edgecompile.backends.find import find_backend
     from edgecompile.core.model import Model
+    from edgecompile.core.pipeline import Pipeline
+    from edgecompile.passes.prove import prove_in_onnxruntime
     from edgecompile.tuning.selection import select
 
-    model = Model.from_bytes(imported.data, imported.provenance, imported.notes)
-    model, records = optimize(
-        model, options.target, options.prove, options.dump_passes, options.rounding, options.io != "float"
+    target = options.target
+    backend = find_backend(target)
+    selection = select(target.name, options.records)
+    request = BuildRequest(
+        name,
+        target,
+        chosen_form(options, backend.emits),
+        selection.plans,
+        options.threads,
+        options.rounding,
+        options.io != "float",
+        options.fallback,
     )
+    model = Model.from_bytes(imported.data, imported.provenance, imported.notes)
+    pipeline = Pipeline(backend.passes(model, request))
+    model, records = pipeline.run(model, prove_in_onnxruntime if options.prove else None, options.dump_passes)
     figures = _finish_integers(model, options, folder / "golden.npz")
-    emit = options.emit or options.target.codegen.route
-    selection = select(options.target.name, options.records)
-    build = compile_for_cpu(model, name, options.target, emit, folder, options.threads, selection.plans)
+    build = backend.build(model, request, folder)
     (folder / "model.onnx").write_bytes(model.to_bytes())
-    manifest = replace(build.manifest, tools=tool_versions(), rounding=figures.get("rounding", ""))
+    manifest = replace(
+        build.manifest, tools=tool_versions(backend.tools), rounding=figures.get("rounding", "")
+    )
     return _Built(
         manifest, _report(manifest, model, records, build.figures | figures | {"tuning": selection.report()})
     )
+
+
+def chosen_form(options: CompileOptions, emits: Sequence[Emit]) -> Emit:
+    """What to emit. Raises UsageError (EC2033) for a form that the target's backend does not write."""
+    usual = options.target.codegen.route
+    if options.emit is None:
+        return usual if usual in emits else emits[0]
+    if options.emit not in emits:
+        what = f"{options.target.name} cannot be compiled to '{options.emit}'"
+        raise UsageError(Problem("EC2033", what, "--emit", "", f"use {' or '.join(emits)}"))
+    return options.emit
 
 
 def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dict[str, Any]:
@@ -221,9 +248,9 @@ def _check_exposed(model: Model, wanted: str) -> None:
         raise UsageError(*others)
 
 
-def tool_versions() -> dict[str, str]:
-    """Versions of everything that decides what code is generated."""
-    return {"edgecompile": __version__} | {tool: version(tool) for tool in _TOOLS}
+def tool_versions(others: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of everything that decides what code is generated; `others` are a backend's own tools."""
+    return {"edgecompile": __version__} | {tool: version(tool) for tool in (*_TOOLS, *others)}
 
 
 def _report(

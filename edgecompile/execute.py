@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from edgecompile.core.artifact import Artifact
+from edgecompile.backends.backend import Execution
+from edgecompile.backends.find import find_executor
+from edgecompile.core.artifact import Artifact, Level
 from edgecompile.core.device import RunRequest, RunResult
-from edgecompile.core.target import find_target
+from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.devices.open import open_device
 from edgecompile.errors import InputError, Problem, UsageError
@@ -29,7 +31,7 @@ class CompiledNetwork:
     `device` names where it runs (as `--device` does; None for what the target names). With `trace` the
     program also delivers every step's tensors and costs. It runs on `threads` threads. The program lives as
     long as this object. Raises MissingToolError, DeviceError, or UsageError (EC2031: more threads than the
-    artifact was compiled for).
+    artifact was compiled for; EC2034: it is no library of C functions).
     """
 
     def __init__(
@@ -37,7 +39,8 @@ class CompiledNetwork:
     ) -> None:
         check_threads(artifact, threads)
         self.artifact, self.trace = artifact, trace
-        target = find_target(artifact.manifest.target)
+        target = artifact.target
+        _check_linked(artifact, target)
         self.device = open_device(device, target)
         self._folder = tempfile.TemporaryDirectory(prefix="edgecompile-")
         output = Path(self._folder.name) / "runner"
@@ -80,6 +83,20 @@ class CompiledNetwork:
         return unpack(self.artifact.manifest.outputs, result.outputs, samples)
 
 
+def execute(artifact: Artifact, device: str | None, inputs: Sequence[Array], threads: int = 1) -> Execution:
+    """Run every sample of `inputs`, (samples, *input shape) each.
+
+    By a program linked around the library, or by what the target's backend has for that. Raises as
+    CompiledNetwork does.
+    """
+    executor = find_executor(artifact.target)
+    if executor is not None:
+        return executor(artifact, device, inputs)
+    network = CompiledNetwork(artifact, device, threads=threads)
+    outputs = network.outputs(network.run(inputs), len(inputs[0]))
+    return Execution(outputs, network.device.name, cast(Level, network.device.level))
+
+
 def check_threads(artifact: Artifact, threads: int) -> None:
     """Raise UsageError (EC2031) when `artifact` was compiled for fewer threads."""
     most = artifact.manifest.threads
@@ -87,6 +104,14 @@ def check_threads(artifact: Artifact, threads: int) -> None:
         what = f"{artifact.manifest.name} cannot run on {threads} threads"
         why, fix = f"it was compiled for {most}", f"compile it with --threads {threads}"
         raise UsageError(Problem("EC2031", what, "--threads", why, fix))
+
+
+def _check_linked(artifact: Artifact, target: Target) -> None:
+    if find_executor(target) is None and artifact.manifest.emit in ("lib", "c"):
+        return
+    what = f"{artifact.manifest.name} cannot be measured or traced"
+    why, fix = f"no program here executes it as {target.name} does", "see the estimates: edgecompile report"
+    raise UsageError(Problem("EC2034", what, str(artifact.path), why, fix))
 
 
 def pack(infos: Sequence[TensorInfo], arrays: Sequence[Array]) -> bytes:

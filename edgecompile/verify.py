@@ -9,14 +9,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 
-from edgecompile.core.artifact import Artifact, Level, Verification
+from edgecompile.core.artifact import Artifact, Verification
 from edgecompile.core.isolate import run_isolated
 from edgecompile.errors import Problem, VerificationError
-from edgecompile.execute import Array, CompiledNetwork, exact_outputs, load_golden, reference_noise, unpack
+from edgecompile.execute import (
+    Array,
+    CompiledNetwork,
+    exact_outputs,
+    execute,
+    load_golden,
+    reference_noise,
+    unpack,
+)
 
 TOLERANCE = 1e-4
 # A network that amplifies rounding (a logarithm of almost nothing, say) makes even two runs of the reference
@@ -71,35 +78,35 @@ def verify_artifact(
     artifact: Artifact,
     device: str | None = None,
     per_layer: bool = False,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     threads: int = 1,
 ) -> VerifyReport:
     """Execute the golden inputs on `device` and compare; the result is recorded beside the artifact.
+
+    Without `tolerance` the artifact's own counts.
 
     Raises UsageError (EC2031) for more `threads` than it was compiled for, and VerificationError (EC9001)
     naming the output, or the first differing layer with `per_layer`.
     """
     inputs, expected = load_golden(artifact)
-    network = CompiledNetwork(artifact, device, threads=threads)
-    samples = len(expected[0])
-    got = network.outputs(network.run(inputs), samples)
+    tolerance = artifact.manifest.tolerance if tolerance is None else tolerance
+    executed = execute(artifact, device, inputs, threads)
     names = [info.name for info in artifact.manifest.outputs]
     exact, noises = exact_outputs(artifact), reference_noise(artifact)
     allowed = [
         0.0 if same else max(tolerance, _NOISE_FACTOR * noise)
         for same, noise in zip(exact, noises, strict=True)
     ]
-    compared = map(compare, names, got, expected)
+    compared = map(compare, names, executed.outputs, expected)
     checks = tuple(replace(check, allowed=limit) for check, limit in zip(compared, allowed, strict=True))
     layers = _compare_layers(artifact, device, inputs, threads) if per_layer else ()
     worst = max(check.max_error for check in checks)
     passed = all(check.passed for check in checks)
-    kind = network.device
-    level = cast(Level, kind.level)
-    verification = Verification(level, kind.name, worst, max(allowed), samples, passed)
+    where, samples = executed.device, len(expected[0])
+    verification = Verification(executed.level, where, worst, max(allowed), samples, passed)
     artifact.record_verification(verification)
     if not passed:
-        raise VerificationError(*_problems(checks, layers, tolerance, kind.name, per_layer))
+        raise VerificationError(*_problems(checks, layers, tolerance, where, per_layer))
     return VerifyReport(verification, checks, layers)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from edgecompile.backends.backend import Build, BuildRequest
 from edgecompile.backends.elf import flash_bytes
-from edgecompile.core.artifact import Manifest, MemoryFigures, StepInfo
+from edgecompile.backends.pipeline import cpu_passes, demanded_rounding
+from edgecompile.core.artifact import Emit, Manifest, MemoryFigures, StepInfo
 from edgecompile.core.model import Model
+from edgecompile.core.pipeline import Pass
 from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.lower.build import BuiltNetwork, build_network
-from edgecompile.lower.lower import PlansOf, usual_plans
 from edgecompile.lower.program import Program
 from edgecompile.toolchain.base import Toolchain
 from edgecompile.toolchain.find import find_toolchain
@@ -25,39 +28,31 @@ _KERNEL_FLAGS = ("-O3", "-ffunction-sections")
 _SUPPORT_FLAGS = ("-O2", "-ffunction-sections", "-fno-unwind-tables")
 
 
-@dataclass(frozen=True)
-class CpuBuild:
-    """What the backend wrote into the artifact folder; `figures` go into the report."""
+class CpuBackend:
+    """Kernels for one CPU, called by a generated entry in C."""
 
-    manifest: Manifest
-    figures: dict[str, Any]
+    emits: tuple[Emit, ...] = ("lib", "c")
+    tools: tuple[str, ...] = ()
 
+    def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
+        """See `Backend`; raises InputError (EC3060) for a rounding mode that does not exist."""
+        rounding = request.rounding or demanded_rounding(model, request.target)
+        return cpu_passes(request.target, rounding, request.integer_io)
 
-def compile_for_cpu(
-    model: Model,
-    name: str,
-    target: Target,
-    emit: Literal["lib", "c"],
-    folder: Path,
-    threads: int = 1,
-    plans: PlansOf = usual_plans,
-) -> CpuBuild:
-    """Write include/, src/ and lib/ of an artifact into `folder` and describe them.
-
-    Raises UnsupportedError for what cannot be compiled, MissingToolError without a C compiler.
-    """
-    toolchain = find_toolchain(target)
-    for part in ("include", "src", *(["lib"] if emit == "lib" else [])):
-        (folder / part).mkdir()
-    with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
-        built = build_network(model, name, target, emit, Path(scratch), threads, plans)
-        _write_sources(built, name, emit, folder)
-        objects = _compile_objects(built, name, target, toolchain, folder, Path(scratch))
-        flash = sum(flash_bytes(path) for path in objects)
-        if emit == "lib":
-            toolchain.archive(objects, folder / "lib" / f"lib{name}.a")
-    manifest = replace(_manifest(built, model, name, target, emit, flash), threads=threads)
-    return CpuBuild(manifest, _figures(built, toolchain))
+    def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
+        """Write include/, src/ and lib/ of an artifact; see `Backend`."""
+        name, target, emit = request.name, request.target, request.emit
+        toolchain = find_toolchain(target)
+        for part in ("include", "src", *(["lib"] if emit == "lib" else [])):
+            (folder / part).mkdir()
+        with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
+            built = build_network(model, name, target, emit, Path(scratch), request.threads, request.plans)
+            _write_sources(built, name, emit, folder)
+            objects = _compile_objects(built, name, target, toolchain, folder, Path(scratch))
+            flash = sum(flash_bytes(path) for path in objects)
+            if emit == "lib":
+                toolchain.archive(objects, folder / "lib" / f"lib{name}.a")
+        return Build(_manifest(built, model, request, flash), _figures(built, toolchain))
 
 
 def _write_sources(built: BuiltNetwork, name: str, emit: str, folder: Path) -> None:
@@ -131,23 +126,22 @@ const unsigned char {name}_weights[] = {{
 """
 
 
-def _manifest(
-    built: BuiltNetwork, model: Model, name: str, target: Target, emit: Literal["lib", "c"], flash: int
-) -> Manifest:
+def _manifest(built: BuiltNetwork, model: Model, request: BuildRequest, flash: int) -> Manifest:
     plan = built.storage.plan
     memory = MemoryFigures(plan.arena_bytes, plan.lower_bound, len(built.storage.weights), flash)
     return Manifest(
-        name=name,
-        target=target.name,
+        name=request.name,
+        target=request.target.name,
         inputs=model.inputs,
         outputs=model.outputs,
         memory=memory,
         align=built.alignment,
-        entry=f"{name}_run",
+        entry=f"{request.name}_run",
         steps=_steps(built.program),
-        emit=emit,
+        emit=request.emit,
         tools={},
         model_sha256=model.provenance.sha256,
+        threads=request.threads,
     )
 
 

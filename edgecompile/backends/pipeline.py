@@ -46,11 +46,15 @@ def optimize(
 
     `rounding` overrides what the model file demands, and that what the target prefers.
     """
-    pipeline = Pipeline(cpu_passes(target, rounding or _rounding(model, target), integer_io))
+    pipeline = Pipeline(cpu_passes(target, rounding or demanded_rounding(model, target), integer_io))
     return pipeline.run(model, prove_in_onnxruntime if prove else None, dump_dir)
 
 
-def _rounding(model: Model, target: Target) -> Rounding:
+def demanded_rounding(model: Model, target: Target) -> Rounding:
+    """How the file of `model` says its integers are rounded, or else what `target` prefers.
+
+    Raises InputError (EC3060) for a mode that does not exist.
+    """
     demanded = model.graph.metadata_props.get(ROUNDING_KEY)
     if demanded is None:
         return target.codegen.rounding

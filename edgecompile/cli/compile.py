@@ -18,7 +18,7 @@ from edgecompile.cli.options import (
 from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
 
 if TYPE_CHECKING:
-    from edgecompile.core.artifact import Artifact
+    from edgecompile.core.artifact import Artifact, Emit
 
 
 @click.command("compile")
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 @click.option("--name", metavar="WORD", help="Prefix of all C symbols.  [default: from MODEL]")
 @click.option(
     "--emit",
-    type=click.Choice(["lib", "c"]),
-    help="A static library or portable C source.  [default: what the target says]",
+    type=click.Choice(["lib", "c", "tflite"]),
+    help="A static library, portable C source, or what else a target takes.  [default: what the target says]",
 )
 @click.option(
     "--golden",
@@ -80,6 +80,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Tuning records of your own; see `edgecompile tune`.",
 )
+@click.option(
+    "--fallback",
+    type=click.Choice(["none", "cpu"]),
+    default="none",
+    show_default=True,
+    help="Who executes what an accelerator cannot: nobody, so that it is an error, or the CPU beside it.",
+)
 @click.option("--max-flash", metavar="SIZE", help="Refuse what needs more flash, e.g. 512k.")
 @click.option("--max-ram", metavar="SIZE", help="Refuse what needs more RAM, e.g. 64k.")
 @click.option("--no-budget", is_flag=True, help="Do not check the flash and RAM of the target.")
@@ -98,7 +105,7 @@ def command(
     inputs: tuple[str, ...],
     constants: tuple[str, ...],
     name: str | None,
-    emit: Literal["lib", "c"] | None,
+    emit: Emit | None,
     golden: Path | None,
     recipe: str | None,
     calibrate: str | None,
@@ -107,6 +114,7 @@ def command(
     io: Literal["float", "int8", "int16"],
     threads: int,
     records: Path | None,
+    fallback: Literal["none", "cpu"],
     max_flash: str | None,
     max_ram: str | None,
     no_budget: bool,
@@ -144,6 +152,7 @@ def command(
         rounding=rounding,
         io=io,
         records=records,
+        fallback=fallback,
     )
     with (
         quantized_file(model, recipe, calibrate, keep_float, imported) as source,

@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, min_open=True),
-    default=1e-4,
-    show_default=True,
-    help="Largest allowed error, relative to the largest magnitude of the output.",
+    help="Largest allowed error, relative to the largest magnitude of the output.  [default: the artifact's]",
 )
 @ui.json_option
 def command(
-    artifact: Path, device: str | None, threads: int, per_layer: bool, tolerance: float, as_json: bool
+    artifact: Path, device: str | None, threads: int, per_layer: bool, tolerance: float | None, as_json: bool
 ) -> None:
     """Execute ARTIFACT on a device with its golden inputs and compare the results with the reference.
 

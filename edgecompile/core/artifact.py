@@ -8,21 +8,25 @@ which no digest covers.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from edgecompile.core.store import sha256_hex, write_atomically
+from edgecompile.core.target import Target, parse_target, target_json
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InputError, Problem
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+TARGET = "target.json"
 VERIFICATION = "verification.json"
 
 Level = Literal[
     "executed-on-device", "executed-in-emulator", "reference-model", "graph-simulated", "structure-only"
 ]
+# A static library, C source, or a file for somebody else's runtime.
+Emit = Literal["lib", "c", "tflite"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Manifest:
 
     `threads` is how many it can use at most; `files` maps each file's path in the artifact to its sha256.
     `rounding` is the mode in which a quantized network computes its integers, "" for a float network.
+    `tolerance` is what real numbers may differ from the reference by, as a part of the output's range.
     """
 
     name: str
@@ -66,11 +71,12 @@ class Manifest:
     align: int
     entry: str
     steps: tuple[StepInfo, ...]
-    emit: Literal["lib", "c"]
+    emit: Emit
     tools: dict[str, str]
     model_sha256: str
     threads: int = 1
     rounding: str = ""
+    tolerance: float = 1e-4
     files: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -119,6 +125,12 @@ class Artifact:
     manifest: Manifest
 
     @property
+    def target(self) -> Target:
+        """What it was compiled for, as the target file said then. Raises InputError (EC3020)."""
+        path = self.path / TARGET
+        return parse_target(path.read_text(encoding="utf-8"), str(path))
+
+    @property
     def header(self) -> Path:
         return self.path / "include" / f"{self.manifest.name}.h"
 
@@ -139,10 +151,9 @@ class Artifact:
         return Verification(**json.loads(path.read_text())) if path.is_file() else None
 
 
-def seal_artifact(folder: Path, manifest: Manifest) -> Manifest:
-    """Add the digest of every file in `folder` to the manifest and write it."""
-    from dataclasses import replace
-
+def seal_artifact(folder: Path, manifest: Manifest, target: Target) -> Manifest:
+    """Write what `target` is, add the digest of every file in `folder` to the manifest and write that."""
+    (folder / TARGET).write_text(target_json(target), encoding="utf-8")
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     digests = {path.relative_to(folder).as_posix(): sha256_hex(path.read_bytes()) for path in paths}
     sealed = replace(manifest, files=digests)

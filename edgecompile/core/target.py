@@ -7,6 +7,7 @@ executables, `emulator` how binaries are executed without the board, `memory` th
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 import types
 import typing
@@ -107,7 +108,11 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Target:
-    """One device. `aliases` are other names it answers to, such as a board's."""
+    """One device. `aliases` are other names it answers to, such as a board's.
+
+    `backend` names what makes its artifacts (backends/find.py); unless that is "cpu" the other fields are
+    about the CPU beside the accelerator.
+    """
 
     name: str
     description: str
@@ -118,6 +123,7 @@ class Target:
     device: str
     emulator: Emulator | None = None
     aliases: tuple[str, ...] = ()
+    backend: str = "cpu"
 
 
 def targets_dir() -> Path:
@@ -149,15 +155,60 @@ def find_target(name: str) -> Target:
 
 
 def load_target_file(path: Path) -> Target:
-    """Read and check one target file. Raises InputError (EC3020) naming the file and the field."""
+    """Read and check one target file. Raises InputError (EC3020) naming the file and the field.
+
+    With `base = "NAME"` it says only what differs from the shipped target of that name; aliases are its own.
+    """
+    target: Target = _build(Target, _read_table(path), str(path))
+    return target
+
+
+def target_json(target: Target) -> str:
+    """`target` as text that `parse_target` reads; fields without a value are left out."""
+
+    def present(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: value for key, value in pairs if value is not None}
+
+    return json.dumps(dataclasses.asdict(target, dict_factory=present), indent=2, sort_keys=True) + "\n"
+
+
+def parse_target(text: str, where: str) -> Target:
+    """The inverse of `target_json`. Raises InputError (EC3020) naming `where` and the field."""
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        raise InputError(Problem("EC3020", "cannot read the target", where, str(error))) from error
+    target: Target = _build(Target, table, where)
+    return target
+
+
+def _read_table(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(Problem("EC3020", "cannot read the target file", str(path), str(error))) from error
     if table.pop("schema", None) != SCHEMA:
         raise InputError(Problem("EC3020", "target file without 'schema = 1'", str(path)))
-    target: Target = _build(Target, table, str(path))
-    return target
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    known = sorted(file.stem for file in targets_dir().glob("*.toml"))
+    if base not in known or base == path.stem:
+        hint = did_you_mean(str(base), known)
+        raise InputError(Problem("EC3020", f"there is no target '{base}'", f"{path}: base", "", hint))
+    inherited = _read_table(targets_dir() / f"{base}.toml")
+    inherited.pop("aliases", None)
+    return _merge(inherited, table)
+
+
+def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`base` with what `own` says instead, table by table."""
+    both = {
+        key: _merge(base[key], own[key])
+        for key in base.keys() & own.keys()
+        if isinstance(base[key], dict) and isinstance(own[key], dict)
+    }
+    return base | own | both
 
 
 def _build(kind: Any, table: Any, where: str) -> Any:

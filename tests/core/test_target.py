@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from edgecompile.core.target import Target, find_target, load_target_file, load_targets, targets_dir
+from edgecompile.core.target import (
+    Target,
+    find_target,
+    load_target_file,
+    load_targets,
+    parse_target,
+    target_json,
+    targets_dir,
+)
 from edgecompile.errors import InputError, UsageError
 
 SHIPPED = list(load_targets().values())
@@ -106,6 +114,37 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, before: str, after: s
     assert str(raised.value).startswith("error[EC3020]")
     assert "board.toml" in str(raised.value)
     assert re.search(message, str(raised.value))
+
+
+def test_a_file_may_say_only_what_differs_from_another(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text('schema = 1\nbase = "cortex-m4"\nname = "board"\n[memory]\nram_bytes = 65536\n')
+    board, base = find_target(str(path)), find_target("cortex-m4")
+    assert board.name == "board"
+    assert board.aliases == ()
+    assert board.memory.ram_bytes == 65536
+    assert board.memory.flash_bytes == base.memory.flash_bytes
+    assert board.isa == base.isa
+
+
+@pytest.mark.parametrize("target", SHIPPED, ids=lambda target: target.name)
+def test_a_target_survives_being_written(target: Target) -> None:
+    assert parse_target(target_json(target), "target.json") == target
+
+
+def test_a_damaged_target_is_named_with_its_place() -> None:
+    text = target_json(find_target("cortex-m4"))
+    with pytest.raises(InputError, match=r"EC3020.*cannot read the target.*net\.edge"):
+        parse_target(text[:-4], "net.edge")
+    with pytest.raises(InputError, match=r"EC3020.*unknown field 'aligns'.*net\.edge: codegen"):
+        parse_target(text.replace('"align"', '"aligns"'), "net.edge")
+
+
+def test_an_unknown_base_names_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text('schema = 1\nbase = "cortex-m5"\nname = "board"\n')
+    with pytest.raises(InputError, match=r"EC3020.*no target 'cortex-m5'.*board.toml.*'cortex-m55'"):
+        find_target(str(path))
 
 
 def test_a_missing_file_is_a_clean_error() -> None:

@@ -59,7 +59,7 @@ def make_artifact(
         shutil.copy(HERE / "fakenet_kernels.c", path / "src")
     else:
         _make_library(path, toolchain, folder)
-    seal_artifact(path, _manifest(target, emit))
+    seal_artifact(path, _manifest(target, emit), target)
     return open_artifact(path)
 
 

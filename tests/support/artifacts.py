@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecompile.core.artifact import Artifact, Manifest, MemoryFigures, StepInfo, seal_artifact
 from edgecompile.core.device import RunRequest, RunResult
+from edgecompile.core.target import find_target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.execute import pack, unpack
 
@@ -67,7 +68,7 @@ def build_artifact(folder: Path) -> Artifact:
         model_sha256="",
     )
     (folder / "report.json").write_text('{"source": "net.onnx", "notes": ["batch bound to 1"]}')
-    return Artifact(folder, seal_artifact(folder, manifest))
+    return Artifact(folder, seal_artifact(folder, manifest, find_target("host")))
 
 
 class InProcessDevice:
