@@ -1,0 +1,1 @@
+"""Packages: an artifact in the form that somebody's build system takes. Nothing is compiled again."""

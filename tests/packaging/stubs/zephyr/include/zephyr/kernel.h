@@ -1,0 +1,3 @@
+#include <stddef.h>
+
+void printk(const char* format, ...);
