@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from edgecompile.backends.backend import Backend, Executor
+from edgecompile.backends.constraints import Constraints
+from edgecompile.core.artifact import Emit
 from edgecompile.core.registry import load_plugins
 from edgecompile.core.target import Target
 from edgecompile.errors import InputError, Problem, did_you_mean
@@ -15,9 +17,17 @@ from edgecompile.errors import InputError, Problem, did_you_mean
 # Imported when asked for: what one backend needs must not be needed by all.
 _BACKENDS = {
     "cpu": "edgecompile.backends.cpu:CpuBackend",
+    "ethos-u": "edgecompile.backends.ethos_u.backend:EthosUBackend",
 }
 # Artifacts of other backends are C libraries, which are executed by linking a program around them.
-_EXECUTORS: dict[str, str] = {}
+_EXECUTORS = {
+    "cpu.tflite": "edgecompile.backends.tflite.execute:run_file",
+    "ethos-u": "edgecompile.backends.ethos_u.execute:run_ethos_u",
+}
+# What an accelerator computes; other backends have code for whatever there is.
+_CONSTRAINTS = {
+    "ethos-u": "edgecompile.backends.ethos_u.constraints:TABLE",
+}
 
 
 def find_backend(target: Target) -> Backend:
@@ -35,13 +45,23 @@ def find_backend(target: Target) -> Backend:
     return backend
 
 
-def find_executor(target: Target) -> Executor | None:
-    """What executes the artifacts of `target`; None where they are C libraries.
+def find_executor(target: Target, emit: Emit) -> Executor | None:
+    """What executes the artifacts of `target` in the form `emit`; None where they are C libraries.
 
     A plug-in is an entry point of the group "edgecompile.executors".
     """
-    executor: Executor | None = _find(_EXECUTORS, "edgecompile.executors", target.backend)
+    name = f"cpu.{emit}" if target.backend == "cpu" else target.backend
+    executor: Executor | None = _find(_EXECUTORS, "edgecompile.executors", name)
     return executor
+
+
+def find_constraints(target: Target) -> Constraints[Any] | None:
+    """The table of what `target` computes; None where there is none.
+
+    A plug-in is an entry point of the group "edgecompile.constraints".
+    """
+    table: Constraints[Any] | None = _find(_CONSTRAINTS, "edgecompile.constraints", target.backend)
+    return table
 
 
 def _find(built_in: Mapping[str, str], group: str, name: str) -> Any:

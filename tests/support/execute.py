@@ -18,16 +18,23 @@ from edgecompile.core.model import Model
 from edgecompile.core.target import find_target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.lower.build import BuiltNetwork, build_network
+from edgecompile.lower.lower import PlansOf, usual_plans
 
 Array = np.ndarray[Any, Any]
 _GUARD = 4096
 _GARBAGE = 0xA5
 
 
-def execute(model: Model, inputs: Sequence[Array], target: str = "host", emit: str = "lib") -> list[Array]:
+def execute(
+    model: Model,
+    inputs: Sequence[Array],
+    target: str = "host",
+    emit: str = "lib",
+    plans: PlansOf = usual_plans,
+) -> list[Array]:
     """Outputs of `model` for `inputs`; the arena starts as garbage and is checked for overruns."""
     with tempfile.TemporaryDirectory(prefix="edgecompile-test-") as folder:
-        built = build_network(model, "net", find_target(target), emit, Path(folder))
+        built = build_network(model, "net", find_target(target), emit, Path(folder), plans=plans)
         return call(link(built, Path(folder)).net_run, built, model, inputs)
 
 

@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edgecompile.core.fused import DOMAIN, declare_functions
 from edgecompile.core.model import Model, Provenance
+from edgecompile.lower.lower import PlansOf, usual_plans
 from tests.support.execute import execute
 
 Array = np.ndarray[Any, Any]
@@ -66,7 +67,11 @@ def expect(model: onnx.ModelProto, inputs: Sequence[Array | None], reference: Re
 
 
 def compiled(
-    model: onnx.ModelProto, inputs: Sequence[Array | None], shapes: Sequence[Array], emit: str = "lib"
+    model: onnx.ModelProto,
+    inputs: Sequence[Array | None],
+    shapes: Sequence[Array],
+    emit: str = "lib",
+    plans: PlansOf = usual_plans,
 ) -> list[Array]:
     """Outputs of the compiled `model`; `shapes` are arrays of the outputs' shapes and types."""
     typed = onnx.ModelProto()
@@ -75,7 +80,7 @@ def compiled(
         value.CopyFrom(_describe(value.name, like))
     network = Model(ir.from_proto(typed), Provenance("test", "", model.opset_import[0].version))
     arrays = [inputs[int(value.name[1:])] for value in typed.graph.input]
-    return execute(network, [array for array in arrays if array is not None], emit=emit)
+    return execute(network, [array for array in arrays if array is not None], emit=emit, plans=plans)
 
 
 def check_node(
@@ -84,6 +89,7 @@ def check_node(
     reference: Reference = "onnxruntime",
     rtol: float = 1e-5,
     emit: str = "lib",
+    plans: PlansOf = usual_plans,
     **description: Any,
 ) -> list[Array]:
     """Compile and execute one node, assert that it agrees with the reference, return its outputs.
@@ -92,7 +98,7 @@ def check_node(
     """
     model = node_model(op_type, inputs, **description)
     expected = expect(model, inputs, reference)
-    results = compiled(model, inputs, expected, emit)
+    results = compiled(model, inputs, expected, emit, plans)
     for got, want in zip(results, expected, strict=True):
         assert got.dtype == want.dtype
         assert_close(got, want, rtol)

@@ -1,0 +1,1 @@
+"""TensorFlow Lite files: integer networks written operator by operator, to give the same integers there."""
