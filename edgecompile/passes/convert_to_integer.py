@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from edgecompile.core.fused import FusedOp
 from edgecompile.core.integer import DOMAIN, ROUNDING_KEY, ROUNDINGS, VERSION, Rounding
-from edgecompile.core.model import Model
+from edgecompile.core.model import Model, describe_quantization
 from edgecompile.core.pipeline import PassResult
 from edgecompile.errors import EdgeCompileError, Problem, UnsupportedError
 from edgecompile.passes.integer import contractions, elementwise, pools, resize
@@ -55,8 +55,9 @@ class ConvertToInteger:
     # Whole networks differ from the float computation of the same graph by some steps of their scales.
     tolerance = 0.25
 
-    def __init__(self, rounding: Rounding) -> None:
-        self.rounding = rounding
+    def __init__(self, rounding: Rounding, uniform: bool = False) -> None:
+        """`uniform`: also where the file demands another mode for some operators."""
+        self.rounding, self.uniform = rounding, uniform
 
     def __call__(self, model: Model) -> PassResult:
         graph = model.graph.graph
@@ -68,7 +69,7 @@ class ConvertToInteger:
             if site is None:
                 continue
             try:
-                _convert(_in_its_own_mode(site, model))
+                _convert(self._in_its_own_mode(site, model))
                 count += 1
             except StaysFloat as reason:
                 reasons[str(site.node.name)] = str(reason)
@@ -95,15 +96,14 @@ class ConvertToInteger:
             return None
         return Site(node, op, quantize, result, self.rounding)
 
-
-def _in_its_own_mode(site: Site, model: Model) -> Site:
-    """The site in the mode that the file demands for its operator, while the rest is in the file's mode."""
-    demands = model.graph.metadata_props
-    own = demands.get(f"{ROUNDING_KEY}.{site.op.base}")
-    for mode in ROUNDINGS:
-        if own == mode and demands.get(ROUNDING_KEY) == site.rounding:
-            return replace(site, rounding=mode)
-    return site
+    def _in_its_own_mode(self, site: Site, model: Model) -> Site:
+        """The site in the mode that the file demands for its operator, while the rest is in its own."""
+        demands = model.graph.metadata_props
+        own = demands.get(f"{ROUNDING_KEY}.{site.op.base}")
+        for mode in ROUNDINGS:
+            if own == mode and demands.get(ROUNDING_KEY) == site.rounding and not self.uniform:
+                return replace(site, rounding=mode)
+        return site
 
 
 def _convert(site: Site) -> None:
@@ -111,6 +111,7 @@ def _convert(site: Site) -> None:
     if convert is None:
         raise StaysFloat("there is no integer operator for it")
     convert(site)
+    describe_quantization(site.quantize.outputs[0], site.result.scale, site.result.zero)
 
 
 def _islands(model: Model, reasons: dict[str, str]) -> list[str]:

@@ -21,7 +21,9 @@ logging.getLogger("torch.utils._pytree").addFilter(lambda record: "Enum subclass
 
 try:
     from edgecompile.torch.convert import finish
-    from edgecompile.torch.distillation import distillation_loss
+    from edgecompile.torch.distillation import distillation_loss, mutual_loss
+    from edgecompile.torch.finetune import Training, finetune
+    from edgecompile.torch.lottery import LotteryTicket
     from edgecompile.torch.prepare import freeze, prepare_qat
     from edgecompile.torch.quantizer import Int8Quantizer
 except ImportError as error:
@@ -29,4 +31,14 @@ except ImportError as error:
     what = "training needs PyTorch and torchao"
     raise MissingToolError(Problem("EC5101", what, "", str(error), fix)) from error
 
-__all__ = ["prepare_qat", "freeze", "finish", "distillation_loss", "Int8Quantizer"]
+__all__ = [
+    "prepare_qat",
+    "freeze",
+    "finish",
+    "distillation_loss",
+    "mutual_loss",
+    "Training",
+    "finetune",
+    "LotteryTicket",
+    "Int8Quantizer",
+]

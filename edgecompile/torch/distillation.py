@@ -43,3 +43,22 @@ def distillation_loss(
     )
     told = functional.cross_entropy(student_logits, labels)
     return weight * temperature**2 * taught + (1 - weight) * told
+
+
+def mutual_loss(own_logits: Tensor, other_logits: Tensor, labels: Tensor) -> Tensor:
+    """The loss of one of two networks that are trained together and learn from each other; a scalar.
+
+    The cross entropy with the labels plus KL(other || own) (Y. Zhang et al., "Deep mutual learning", 2018).
+    No gradient reaches the other network, which has a loss and an optimizer of its own:
+
+        a, b = first(x), second(x)
+        mutual_loss(a, b, labels).backward()
+        mutual_loss(b, a, labels).backward()
+    """
+    taught = functional.kl_div(
+        functional.log_softmax(own_logits, dim=1),
+        functional.log_softmax(other_logits.detach(), dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return functional.cross_entropy(own_logits, labels) + taught

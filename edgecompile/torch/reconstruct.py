@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +24,7 @@ from edgecompile.passes.quantize.parameters import Parameters
 from edgecompile.torch.block_network import BlockNetwork, Roundings, Tensors, chunks, count_of
 from edgecompile.torch.functional import require_supported
 from edgecompile.torch.rounding import LearnedRounding
+from edgecompile.torch.threads import one_thread
 
 # Steps of learning for a block.
 STEPS = 200
@@ -77,7 +77,7 @@ def reconstruct(
     blocks = find_blocks(calibrated, separated.model)
     roundings = _roundings(calibrated)
     chosen, losses = dict(calibrated.contractions), []
-    with _one_thread():
+    with one_thread():
         state = _first_state(samples, min(_MOST_SAMPLES, most_samples(blocks, _CACHE_BYTES)), roundings)
         for done, block in enumerate(blocks):
             progress("reconstructing", done, len(blocks))
@@ -89,17 +89,6 @@ def reconstruct(
             state = work.state_behind(chosen, blocks[done + 1 :])
     progress("reconstructing", len(blocks), len(blocks))
     return replace(calibrated, contractions=chosen), losses
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in the same order on every machine; busy cores make many threads slower than one anyway."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _first_state(samples: Iterable[Sample], count: int, roundings: Roundings) -> _State:

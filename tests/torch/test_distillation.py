@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from edgecompile.errors import UsageError
-from edgecompile.torch import distillation_loss
+from edgecompile.torch import distillation_loss, mutual_loss
 
 LABELS = torch.tensor([0, 2, 1, 1])
 
@@ -59,3 +59,17 @@ def test_both_wrong_numbers_are_named() -> None:
     assert "give one above 0" in str(caught.value)
     assert "weight is 1.5" in str(caught.value)
     assert "give one from 0 to 1" in str(caught.value)
+
+
+def test_networks_that_teach_each_other_have_no_gradient_from_the_other() -> None:
+    own = torch.tensor([[1.0, 2.0], [0.5, -1.0]], requires_grad=True)
+    other = torch.tensor([[2.0, 0.0], [0.5, -1.0]], requires_grad=True)
+    labels = torch.tensor([0, 1])
+    loss = mutual_loss(own, other, labels)
+    own_p, other_p = torch.softmax(own, 1), torch.softmax(other, 1)
+    divergence = (other_p * (other_p / own_p).log()).sum(1).mean()
+    expected = -own_p[torch.arange(2), labels].log().mean() + divergence
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    assert other.grad is None
+    assert own.grad is not None

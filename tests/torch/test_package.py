@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_what_it_offers() -> None:
-    offered = ["prepare_qat", "freeze", "finish", "distillation_loss", "Int8Quantizer"]
+    offered = ["prepare_qat", "freeze", "finish", "distillation_loss", "mutual_loss"]
+    offered += ["Training", "finetune", "LotteryTicket", "Int8Quantizer"]
     assert edgecompile.torch.__all__ == offered
     assert all(getattr(edgecompile.torch, name).__doc__ for name in offered)
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecompile.core.integer import DOMAIN, sum_shift
+from edgecompile.core.model import describe_quantization
 from edgecompile.errors import Problem, UnsupportedError
 from edgecompile.passes.edit import Array, constant_of, static_shape
 from edgecompile.passes.integer.elementwise import convert_add
@@ -109,6 +110,7 @@ def _rows_times_matrix(
     shape = (math.prod(x.shape[:-1]), columns)
     dtype = site.quantize.outputs[0].dtype
     product = insert(site.quantize, "Gemm", inputs, attributes, shape=shape, dtype=dtype, domain=DOMAIN)
+    describe_quantization(product, site.result.scale, site.result.zero)
     target = static_shape(site.node.outputs[0]) or ()
     site.become("Reshape", [product, site.constant(np.array(target, np.int64), "shape")], {}, domain="")
 

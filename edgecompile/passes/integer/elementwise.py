@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 
 from edgecompile.core.integer import (
+    FUNCTION_KEY,
     SOFTMAX_BITS,
     SOFTMAX_FINE_BITS,
     SOFTMAX_LIMIT,
@@ -43,7 +45,10 @@ def convert_mul(site: Site) -> None:
         return
     lo, hi = site.clamp()
     a, b = site.operand_or_constant(0), site.operand_or_constant(1)
-    factors = [a.scale * b.scale / site.result.scale]
+    factor = a.scale * b.scale / site.result.scale
+    if site.rounding == "double":  # as TFLite: in float32
+        factor = float(np.float32(a.scale) * np.float32(b.scale) / np.float32(site.result.scale))
+    factors = [factor]
     attributes = site.result_attributes(lo, hi) | {"a_zero": a.zero, "b_zero": b.zero}
     site.become("Mul", [a.value, b.value, *site.multiplier(factors)], attributes)
 
@@ -70,7 +75,9 @@ def convert_function(site: Site) -> None:
     else:
         by_tflite = fixed_point_table(site.node, x, site.result) if site.rounding == "double" else None
         values = table(function, x, site.result) if by_tflite is None else by_tflite
+    description = _description(site.node)
     site.become("Table", [x.value, site.constant(values, "table")], {})
+    site.quantize.metadata_props.update(description)
 
 
 def convert_softmax(site: Site) -> None:
@@ -128,6 +135,14 @@ def _nearest(function: Function, integers: Array, x: Quantized, y: Quantized) ->
     with np.errstate(all="ignore"):
         exact = np.nan_to_num(function(real) / y.scale, nan=0.0, posinf=np.inf, neginf=-np.inf)
     return np.asarray(np.clip(np.rint(exact) + y.zero, *y.limits).astype(y.dtype))
+
+
+def _description(node: ir.Node) -> dict[str, str]:
+    """Which function a table holds, for those who have an operator for it."""
+    attributes = {
+        f"{FUNCTION_KEY}.{name}": str(attribute.value) for name, attribute in node.attributes.items()
+    }
+    return {FUNCTION_KEY: node.op_type} | attributes
 
 
 def _has_scalar(site: Site) -> bool:

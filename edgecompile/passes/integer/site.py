@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from edgecompile.core.fused import FusedOp, activation_attributes
 from edgecompile.core.integer import DOMAIN, Multiplier, Rounding
+from edgecompile.core.model import describe_quantization
 from edgecompile.passes.edit import Array, add_initializer, constant_of, static_shape
 from edgecompile.passes.integer.quantized import Quantized, dequantized
 from edgecompile.passes.rewriting import become, graph_of, insert
@@ -44,6 +45,7 @@ class Site:
         found = dequantized(value)
         if found is None:
             raise StaysFloat(f"its input '{value.name if value else index}' is not quantized with one scale")
+        describe_quantization(found.value, found.scale, found.zero)
         return found
 
     def operand_or_constant(self, index: int) -> Quantized:
@@ -53,8 +55,9 @@ class Site:
             return self.operand(index)
         dtype: np.dtype[Any] = np.dtype("int16" if self.result.is_wide else "int8")
         greatest = float(np.abs(array).max(initial=0.0)) or 1.0
-        scale = greatest / np.iinfo(dtype).max
+        scale = float(np.float32(greatest / np.iinfo(dtype).max))
         value = self.constant(np.rint(array / scale).astype(dtype), f"input_{index}")
+        describe_quantization(value, scale, 0)
         return Quantized(value, scale, 0, dtype)
 
     def clamp(self) -> tuple[int, int]:

@@ -29,8 +29,8 @@ def rescale(total: Array, multiplier: Array, shift: Array | None, rounding: Roun
 
 
 def shift_half_up(value: Array, bits: Array) -> Array:
-    """value / 2^bits, halves rounded up; bits > 0."""
-    return np.asarray((value + (np.int64(1) << (bits - 1))) >> bits)
+    """value / 2^bits, halves rounded up; bits >= 0."""
+    return np.asarray((value + ((np.int64(1) << bits) >> 1)) >> bits)
 
 
 def shift_half_away(value: Array, bits: Array) -> Array:

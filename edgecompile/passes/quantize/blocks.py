@@ -81,7 +81,7 @@ def separate(calibrated: Calibrated) -> Separated:
     for name, index in calibrated.scales.joints:
         _insert_identity(graph, nodes[name], index)
     for node in graph:
-        _free_leading_axis(graph, node)
+        free_leading_axis(graph, node)
     return Separated(model, weights, biases)
 
 
@@ -134,7 +134,7 @@ def _insert_identity(graph: ir.Graph, node: ir.Node, index: int) -> None:
     node.replace_input_with(index, result)
 
 
-def _free_leading_axis(graph: ir.Graph, node: ir.Node) -> None:
+def free_leading_axis(graph: ir.Graph, node: ir.Node) -> None:
     """Let a Reshape that keeps the leading axis take any extent of it."""
     if node.op_type != "Reshape" or node.domain or constant_of(node.inputs[1]) is None:
         return

@@ -53,7 +53,7 @@ def sparsity_patterns(graph: ir.Graph, contractions: Mapping[str, Contraction]) 
     found = {}
     for node in graph:
         weights = constant_of(node.inputs[1]) if str(node.name) in contractions else None
-        pattern = sparsity_pattern(weights, _input_axis(node)) if weights is not None else None
+        pattern = sparsity_pattern(weights, input_axis(node)) if weights is not None else None
         if weights is not None and pattern is not None:
             integers = contractions[str(node.name)].weights.integers
             kept = not bool(integers[weights == 0].any())
@@ -61,7 +61,7 @@ def sparsity_patterns(graph: ir.Graph, contractions: Mapping[str, Contraction]) 
     return found
 
 
-def _input_axis(node: ir.Node) -> int:
+def input_axis(node: ir.Node) -> int:
     """The axis of input channels in the weights of a contraction."""
     rows_first = node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1
     return 1 if rows_first else 0

@@ -1,0 +1,1 @@
+"""Structured pruning: what can only be cut together, how much each is worth, and the cut itself."""
