@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 WORKERS ?= 2
 ACCURACY_ARGS ?= --compiled --json benchmarks/results/accuracy.json
+PRUNING_ARGS ?= --json benchmarks/results/pruning.json --plots docs
 BENCH_ARGS ?= --untuned --json benchmarks/results/untuned.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -48,10 +49,12 @@ bench: setup ## measure speed and size and render docs/performance.md; BENCH_ARG
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
 	$(BIN)/python -m benchmarks.page
 
-bench-accuracy: setup ## what quantization costs in accuracy; EDGECOMPILE_ZOO names models and data
+bench-accuracy: setup ## what quantization and pruning cost in accuracy; EDGECOMPILE_ZOO names models and data
 	$(BIN)/python -m benchmarks.calibration --json benchmarks/results/calibration.json; costs=$$?; \
 	$(BIN)/python -m benchmarks.accuracy $(ACCURACY_ARGS); scores=$$?; \
-	$(BIN)/python -m benchmarks.accuracy_page && exit $$((costs | scores))
+	$(BIN)/python -m benchmarks.pruning $(PRUNING_ARGS); pruned=$$?; \
+	$(BIN)/python -m benchmarks.pruning_page; \
+	$(BIN)/python -m benchmarks.accuracy_page && exit $$((costs | scores | pruned))
 
 clean: ## remove .venv and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.interleave import Call
+from benchmarks.peer_ncnn import Ncnn
 
 Array = np.ndarray[Any, Any]
 
@@ -116,7 +117,7 @@ class LiteRt:
         return call
 
 
-PEERS: tuple[Peer, ...] = (OnnxRuntime(), OpenVino(), LiteRt())
+PEERS: tuple[Peer, ...] = (OnnxRuntime(), OpenVino(), LiteRt(), Ncnn())
 
 
 def installed_peers() -> list[str]:

@@ -30,7 +30,8 @@ class BenchReport:
     """Cost of one inference on the first golden sample, on `threads` threads.
 
     Times are microseconds over `runs` runs and None under an emulator, whose time means nothing;
-    `instructions` is exact and None where nothing counts them. `steps` only when asked for.
+    `instructions` is exact, `cycles` the median; they are None where nothing counts them. `steps` only when
+    asked for.
     """
 
     device: str
@@ -41,6 +42,7 @@ class BenchReport:
     steps: tuple[StepCost, ...]
     notes: tuple[str, ...]
     threads: int = 1
+    cycles: int | None = None
 
 
 def bench_artifact(
@@ -68,7 +70,9 @@ def bench_artifact(
         steps = _step_costs(artifact, traced.run(sample, repeats, count_instructions=emulated), emulated)
     kind = network.device
     done = 1 if emulated else runs
-    return BenchReport(kind.name, done, p50, p99, result.instructions, steps, result.notes, threads)
+    counted = result.cycles[WARM_UP_RUNS:]
+    cycles = round(float(np.median(counted))) if counted else None
+    return BenchReport(kind.name, done, p50, p99, result.instructions, steps, result.notes, threads, cycles)
 
 
 def _step_costs(artifact: Artifact, result: RunResult, emulated: bool) -> tuple[StepCost, ...]:

@@ -84,9 +84,13 @@ class BudgetError(EdgeCompileError):
 
 
 class DeviceError(EdgeCompileError):
-    """The device was lost, timed out, or the program on it crashed."""
+    """The device was lost, timed out, or the program on it crashed; it had `printed` something until then."""
 
     exit_code = 7
+
+    def __init__(self, *problems: Problem, printed: str = "") -> None:
+        super().__init__(*problems)
+        self.printed = printed
 
 
 class StoppedError(EdgeCompileError):

@@ -45,7 +45,9 @@ class CompiledNetwork:
         self._folder = tempfile.TemporaryDirectory(prefix="edgecompile-")
         output = Path(self._folder.name) / "runner"
         toolchain = find_toolchain(target, executable=True)
-        self._program = build_runner(artifact, target, toolchain, output, trace, threads)
+        self._program = build_runner(
+            artifact, target, toolchain, output, trace, threads, self.device.platform
+        )
 
     def __call__(self, *batches: Array) -> Array | tuple[Array, ...]:
         """Outputs for `batches`, one array an input, each (N, ...) of samples.
@@ -89,7 +91,7 @@ def execute(artifact: Artifact, device: str | None, inputs: Sequence[Array], thr
     By a program linked around the library, or by what the target's backend has for that. Raises as
     CompiledNetwork does.
     """
-    executor = find_executor(artifact.target)
+    executor = find_executor(artifact.target, artifact.manifest.emit)
     if executor is not None:
         return executor(artifact, device, inputs)
     network = CompiledNetwork(artifact, device, threads=threads)
@@ -107,7 +109,7 @@ def check_threads(artifact: Artifact, threads: int) -> None:
 
 
 def _check_linked(artifact: Artifact, target: Target) -> None:
-    if find_executor(target) is None and artifact.manifest.emit in ("lib", "c"):
+    if find_executor(target, artifact.manifest.emit) is None:
         return
     what = f"{artifact.manifest.name} cannot be measured or traced"
     why, fix = f"no program here executes it as {target.name} does", "see the estimates: edgecompile report"

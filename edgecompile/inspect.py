@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
 
 from edgecompile.core.model import Model, tensor_info
@@ -15,6 +13,7 @@ from edgecompile.frontend.options import ImportOptions
 from edgecompile.passes.eliminate_dead_code import EliminateDeadCode
 from edgecompile.passes.fold_constants import FoldConstants
 from edgecompile.passes.inline_functions import InlineFunctions
+from edgecompile.passes.macs import macs_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -95,64 +94,8 @@ def _layer(node: ir.Node, counted: set[str]) -> Layer:
             counted.add(info.name)
             parameters += info.elements
     outputs = tuple(tensor_info(value) for value in node.outputs if value.name)
-    count = _MACS.get(node.op_type)
     name = node.name or (outputs[0].name if outputs else "?")
-    return Layer(name, node.op_type, outputs, count(node) if count else 0, parameters)
-
-
-def _shape(value: ir.Value | None) -> tuple[int, ...]:
-    assert value is not None
-    return tensor_info(value).shape
-
-
-def _convolution(weight: int) -> Callable[[ir.Node], int]:
-    """Each output element sums over one filter; `weight` is its position among the inputs."""
-    return lambda node: prod(_shape(node.outputs[0])) * prod(_shape(node.inputs[weight])[1:])
-
-
-def _transposed_convolution(node: ir.Node) -> int:
-    """Each input element is multiplied with one filter."""
-    return prod(_shape(node.inputs[0])) * prod(_shape(node.inputs[1])[1:])
-
-
-def _product(left: int) -> Callable[[ir.Node], int]:
-    """Matrix product whose left operand is input `left`: each output element sums over its columns."""
-    return lambda node: prod(_shape(node.outputs[0])) * _shape(node.inputs[left])[-1]
-
-
-def _gemm(node: ir.Node) -> int:
-    """As a product, but the left operand may be stored transposed."""
-    transposed = node.attributes.get_int("transA", 0)
-    return prod(_shape(node.outputs[0])) * _shape(node.inputs[0])[0 if transposed else 1]
-
-
-def _recurrent(node: ir.Node) -> int:
-    """Input and recurrence weights are used once a time step and batch entry; X is (time, batch, inputs)."""
-    batches = prod(_shape(node.inputs[0])[:2])
-    return batches * (prod(_shape(node.inputs[1])) + prod(_shape(node.inputs[2])))
-
-
-def _attention(node: ir.Node) -> int:
-    """Two products over the keys: queries with keys, and probabilities with values."""
-    keys = _shape(node.inputs[1])[-2]
-    return keys * (prod(_shape(node.inputs[0])) + prod(_shape(node.outputs[0])))
-
-
-# Operators that multiply and accumulate; all others count as 0.
-_MACS: dict[str, Callable[[ir.Node], int]] = {
-    "Conv": _convolution(1),
-    "ConvInteger": _convolution(1),
-    "QLinearConv": _convolution(3),
-    "ConvTranspose": _transposed_convolution,
-    "MatMul": _product(0),
-    "MatMulInteger": _product(0),
-    "QLinearMatMul": _product(0),
-    "Gemm": _gemm,
-    "RNN": _recurrent,
-    "GRU": _recurrent,
-    "LSTM": _recurrent,
-    "Attention": _attention,
-}
+    return Layer(name, node.op_type, outputs, macs_of(node), parameters)
 
 
 def _activation_peak(graph: ir.Graph) -> int:

@@ -45,6 +45,8 @@ def _describe(report: BenchReport) -> str:
         )
     if report.instructions is not None:
         lines.append(f"instructions  {report.instructions:,} per inference")
+    if report.cycles is not None:
+        lines.append(f"cycles        {report.cycles:,} per inference ({report.runs} runs)")
     if report.steps:
         rows = [
             (

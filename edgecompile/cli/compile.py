@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,10 @@ from edgecompile.cli.options import (
     input_option,
     trust_option,
 )
+from edgecompile.cli.prune import describe as describe_pruning
+from edgecompile.cli.prune import pruned_file
 from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
+from edgecompile.cli.tuned import describe_tuning
 
 if TYPE_CHECKING:
     from edgecompile.core.artifact import Artifact, Emit
@@ -46,6 +50,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
     help="Inputs for the golden vectors: arrays by input name, samples first.  [default: seeded noise]",
+)
+@click.option(
+    "--prune",
+    metavar="macs=0.5,...",
+    help="Prune the network first; words as the options of `edgecompile prune`, e.g. params=0.5,method=l1.",
 )
 @click.option(
     "--quantize",
@@ -107,6 +116,7 @@ def command(
     name: str | None,
     emit: Emit | None,
     golden: Path | None,
+    prune: str | None,
     recipe: str | None,
     calibrate: str | None,
     keep_float: tuple[str, ...],
@@ -137,8 +147,8 @@ def command(
     options = CompileOptions(
         target=find_target(target),
         input_shapes=imported.input_shapes,
-        # A quantized file has them inside already.
-        constants=imported.constants if recipe is None else {},
+        # A pruned or quantized file has them inside already.
+        constants=imported.constants if recipe is None and prune is None else {},
         name=name,
         emit=emit,
         dump_passes=dump_passes,
@@ -154,12 +164,18 @@ def command(
         records=records,
         fallback=fallback,
     )
+    # Samples may be for pruning alone, and a pruned file has its constants inside.
+    given = None if recipe is None and prune is not None else calibrate
+    within = imported if prune is None else replace(imported, constants={})
     with (
-        quantized_file(model, recipe, calibrate, keep_float, imported) as source,
+        pruned_file(model, prune, options.target, calibrate, imported) as (pruned, pruning),
+        quantized_file(pruned, recipe, given, keep_float, within) as source,
         ui.working(f"compiling {Path(model).name} for {options.target.name}"),
     ):
         result = compile_model(source, options, output or default_output(model, name))
     record, lines = _describe(result.artifact, result.report)
+    if pruning is not None:
+        record, lines = record | {"pruning": pruning}, [*describe_pruning(pruning), *lines]
     if verify_too:
         verified, line = _verify(result.artifact, device)
         record, lines = record | verified, [*lines, line]
@@ -180,18 +196,10 @@ def _describe(artifact: Artifact, report: dict[str, Any]) -> tuple[dict[str, Any
         f"flash    {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
         f"arena    {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
         f"kernels  {len(artifact.manifest.steps)} calls",
-        *_describe_tuning(report["tuning"]),
+        *describe_tuning(report["tuning"]),
     ]
     lines += [f"note: {note}" for note in report.get("notes", ())]
     return {"artifact": str(artifact.path), "report": report}, lines
-
-
-def _describe_tuning(tuning: dict[str, Any]) -> list[str]:
-    tuned, built_in, stale = (len(tuning[name]) for name in ("by_record", "built_in", "stale"))
-    lines = [f"tuning   {tuned} kernels by record, {built_in} by the built-in choice"] if tuned else []
-    if stale:
-        lines.append(f"note: {stale} kernels have records of another version; tune them again")
-    return lines
 
 
 def _verify(artifact: Artifact, device: str | None) -> tuple[dict[str, Any], str]:

@@ -26,6 +26,12 @@ _OUTPUT = click.option(
 )
 
 
+_HEADERS = ("WORKLOAD", "TARGET", "TRIALS", "FAILED", "BEST", "METRIC", "WHAT")
+# Where curves are read off, in trials.
+_POINTS = (8, 16, 32, 64, 128, 256)
+_CURVE_HEADERS = ("WORKLOAD", "TARGET", "TRIALS", *map(str, _POINTS), "LAST", "CURVE", "WHAT")
+
+
 @click.group("logs")
 def command() -> None:
     """Show, join, repair and choose from files of tuning records.
@@ -36,14 +42,16 @@ def command() -> None:
 
 @command.command("show")
 @_SOURCES
+@click.option("--curves", is_flag=True, help="Show the speed-up over the default after 8, 16, ... trials.")
 @ui.json_option
-def show(sources: tuple[Path, ...], as_json: bool) -> None:
+def show(sources: tuple[Path, ...], curves: bool, as_json: bool) -> None:
     """List what was measured: for each kernel and target the trials, the failures and the best figure."""
     from edgecompile.tuning.database import Database
 
     database = Database.open(*sources)
     rows = _rows(database)
-    text = ui.table(("WORKLOAD", "TARGET", "TRIALS", "FAILED", "BEST", "METRIC", "WHAT"), map(_cells, rows))
+    headers, cells = (_CURVE_HEADERS, _curve_cells) if curves else (_HEADERS, _cells)
+    text = ui.table(headers, map(cells, rows))
     record = {"workloads": rows, "damages": [str(damage) for damage in database.damages]}
     ui.finish(record, "\n".join([text, *_told(database.damages)]), as_json)
 
@@ -88,6 +96,9 @@ def export_records(sources: tuple[Path, ...], output: Path, best: int, others: i
 
 
 def _rows(database: Database) -> list[dict[str, Any]]:
+    from edgecompile.tuning.curves import improvements
+    from edgecompile.tuning.selection import speed_up
+
     keys = dict.fromkeys((trial.workload, trial.target, trial.metric) for trial in database.trials)
     rows = []
     for workload, target, metric in keys:
@@ -102,6 +113,7 @@ def _rows(database: Database) -> list[dict[str, Any]]:
                 "trials": len(trials),
                 "failed": sum(trial.value is None for trial in trials),
                 "best": None if best is None else best.value,
+                "curve": improvements(map(speed_up, trials)),
                 "candidate": None if best is None else best.candidate,
                 "description": None if known is None else known.description,
             }
@@ -112,10 +124,21 @@ def _rows(database: Database) -> list[dict[str, Any]]:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     value, seconds = row["best"], row["metric"] == "seconds"
     best = "-" if value is None else f"{value * 1e6:.2f} us" if seconds else f"{value:,.0f}"
-    what = "" if row["description"] is None else str(row["description"].get("name", ""))
-    return (
-        row["workload"][:12], row["target"], str(row["trials"]), str(row["failed"]), best, row["metric"], what
-    )  # fmt: skip
+    counts = (str(row["trials"]), str(row["failed"]))
+    return row["workload"][:12], row["target"], *counts, best, row["metric"], _what(row)
+
+
+def _curve_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    from edgecompile.tuning.curves import best_after, sparkline
+
+    curve, trials = row["curve"], row["trials"]
+    reached = [best_after(curve, point) if point <= trials else None for point in _POINTS]
+    figures = ["-" if one is None else f"{one:.2f}" for one in [*reached, best_after(curve, trials)]]
+    return row["workload"][:12], row["target"], str(trials), *figures, sparkline(curve, trials), _what(row)
+
+
+def _what(row: dict[str, Any]) -> str:
+    return "" if row["description"] is None else str(row["description"].get("name", ""))
 
 
 def _told(damages: Sequence[Damage]) -> Iterable[str]:

@@ -23,9 +23,11 @@ from edgecompile.errors import EdgeCompileError, Problem
 VERBS: dict[str, str] = {
     "compile": "Compile a network into a library for a target.",
     "tune": "Find the fastest kernels for a network by measuring on a device.",
+    "prune": "Cut channels, neurons and heads out of a network, and make up for it.",
     "quantize": "Turn a float network into one of 8-bit integers, with samples of its inputs.",
     "verify": "Execute an artifact on a device and compare its results with the reference.",
     "bench": "Measure an artifact's speed on a device.",
+    "package": "Put an artifact into the form that a build system takes; check bundles.",
     "report": "Show what was compiled: memory, kernels, notes, verification.",
     "inspect": "List a network's layers, multiply-accumulates and memory.",
     "logs": "Show, join and repair files of tuning records.",
@@ -107,8 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         ui.fail([_usage_problem(error)], 2, as_json)
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        ui.fail([Problem("EC0130", "interrupted")], INTERRUPTED, as_json)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click makes an Abort of an interrupt, whose text says how to go on.
+        advice = " ".join(map(str, (error.__cause__ or error).args))
+        ui.fail([Problem("EC0130", "interrupted", fix=advice)], INTERRUPTED, as_json)
         return INTERRUPTED
     except EdgeCompileError as error:
         ui.fail(error.problems, error.exit_code, as_json)

@@ -32,10 +32,13 @@ constant_option = click.option(
 trust_option = click.option(
     "--trust-pickle", is_flag=True, help="Allow files whose loading executes code (.pt2)."
 )
-device_option = click.option(
-    "--device",
-    metavar="SPEC",
-    help="Where to execute: local, qemu, ssh://HOST, adb://SERIAL.  [default: the target's usual one]",
+_WHERE = (
+    "Where to execute: local, qemu, ssh://HOST, adb://SERIAL, command:FILE.  "
+    "[default: the target's usual one]"
+)
+device_option = click.option("--device", metavar="SPEC", help=_WHERE)
+devices_option = click.option(
+    "--device", "devices", metavar="SPEC", multiple=True, help=f"{_WHERE} May be repeated."
 )
 
 threads_option = click.option(

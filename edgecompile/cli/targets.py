@@ -41,6 +41,27 @@ def show_target(name: str, as_json: bool) -> None:
     ui.finish({"target": asdict(target)}, _describe(target), as_json)
 
 
+@command.command("ops")
+@click.argument("name")
+@click.option("--markdown", is_flag=True, help="As a table in Markdown.")
+@ui.json_option
+def show_operators(name: str, markdown: bool, as_json: bool) -> None:
+    """Show which operators the accelerator NAME computes, and what must hold for them."""
+    from edgecompile.backends.find import find_constraints
+    from edgecompile.core.target import find_target
+    from edgecompile.errors import Problem, UsageError
+
+    target = find_target(name)
+    table = find_constraints(target)
+    if table is None:
+        what, why = f"{target.name} has no table of operators", "its code is generated for all that are known"
+        raise UsageError(Problem("EC2545", what, "NAME", why, "name a target with an accelerator"))
+    rows = table.rows()
+    text = table.markdown() if markdown else ui.table(("OPERATOR", "WHAT MUST HOLD"), rows)
+    record = [{"operator": operator, "constraints": rule} for operator, rule in rows]
+    ui.finish({"target": target.name, "operators": record}, text, as_json)
+
+
 def _describe(target: Target) -> str:
     isa, codegen, memory = target.isa, target.codegen, target.memory
     flash, ram = (

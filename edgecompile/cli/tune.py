@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgecompile.cli import ui
 from edgecompile.cli.options import (
     constant_option,
-    device_option,
+    devices_option,
     import_options,
     input_option,
     trust_option,
 )
+from edgecompile.cli.tune_view import HEADERS, duration, failures, figure, rows, speed_up, watching
 from edgecompile.errors import Problem, UsageError
 
 if TYPE_CHECKING:
+    from edgecompile.tuning.lane import Use
     from edgecompile.tuning.tune import Tuned, TuneOptions
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -42,13 +41,17 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 )
 @click.option("--trials", type=click.IntRange(1), help="Stop after so many candidates.")
 @click.option("--time", "time_limit", metavar="TIME", help="Stop after a time, e.g. 90s, 30m or 2h.")
+@click.option(
+    "--until", metavar="SHARE", help="Stop at a share of the speed that is expected in the end, e.g. 95%."
+)
+@click.option("--resume", is_flag=True, help="Refuse to start anew: there must be records to go on from.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="As for compile.")
 @click.option("--seed", default=0, show_default=True, help="For what is drawn by chance.")
-@click.option("--dry-run", is_flag=True, help="List the kernels and the sizes of their design spaces.")
+@click.option("--dry-run", is_flag=True, help="List the kernels, their design spaces, and an estimate.")
 @input_option
 @constant_option
 @trust_option
-@device_option
+@devices_option
 @ui.json_option
 def command(
     model: str,
@@ -56,19 +59,22 @@ def command(
     records: Path,
     trials: int | None,
     time_limit: str | None,
+    until: str | None,
+    resume: bool,
     threads: int,
     seed: int,
     dry_run: bool,
     inputs: tuple[str, ...],
     constants: tuple[str, ...],
     trust_pickle: bool,
-    device: str | None,
+    devices: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Measure candidate kernels of MODEL on a device, and remember the fastest.
 
-    Without --trials or --time a session ends when no kernel gets faster any more. It can be stopped at any
-    moment; everything measured is in the records, which `edgecompile compile --records DIR` uses.
+    Without --trials, --time or --until a session ends when no kernel gets faster any more. It can be stopped
+    at any moment, and goes on when it is started again; everything measured is in the records, which
+    `edgecompile compile --records DIR` uses.
     """
     from edgecompile.core.target import find_target
     from edgecompile.tuning.session import Budget
@@ -76,23 +82,26 @@ def command(
 
     imported = import_options(inputs, constants, trust_pickle)
     seconds = parse_time(time_limit)
+    budget = Budget(trials, math.inf if seconds is None else seconds, parse_share(until))
     options = TuneOptions(
         find_target(target),
         records,
-        device,
-        Budget(trials) if seconds is None else Budget(trials, seconds),
+        devices,
+        budget,
         threads,
         seed,
         imported.input_shapes,
         imported.constants,
         imported.trust_pickle,
     )
+    if resume:
+        _require_records(records)
     if dry_run:
-        _list_tasks(model, options, as_json)
+        _estimate(model, options, as_json)
         return
-    with _live(as_json) as notify:
+    with watching(budget, as_json) as notify:
         result = tune(model, options, notify)
-    record = _record(result) | {"records": str(records)}
+    record = asdict(result) | {"records": str(records)}
     ui.finish(record, "\n".join(_describe(result, records)), as_json)
 
 
@@ -107,83 +116,63 @@ def parse_time(text: str | None) -> float | None:
     return float(found.group(1)) * _UNITS[found.group(2) or "s"]
 
 
-def _list_tasks(model: str, options: TuneOptions, as_json: bool) -> None:
-    from edgecompile.tuning.tune import list_tasks
+def parse_share(text: str | None) -> float | None:
+    """0.95 from "95%" or "0.95". Raises UsageError (EC2510)."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
+    share = float(found.group(1)) / (100 if found.group(2) else 1) if found else 0.0
+    if not 0 < share <= 1:
+        why, fix = f"'{text}' is not a share", "write a percentage, e.g. 95%"
+        raise UsageError(Problem("EC2510", "bad option value", "--until", why, fix))
+    return share
+
+
+def _require_records(records: Path) -> None:
+    """Raises UsageError (EC2511) where there is nothing to resume."""
+    from edgecompile.tuning.database import find_journals
+
+    if not records.is_dir() or not find_journals(records):
+        what, why = "there is nothing to resume", "the folder holds no records"
+        fix = "name the folder of the session with --records, or leave out --resume"
+        raise UsageError(Problem("EC2511", what, str(records), why, fix))
+
+
+def _estimate(model: str, options: TuneOptions, as_json: bool) -> None:
+    from edgecompile.tuning.estimate import minutes
+    from edgecompile.tuning.tune import estimate
 
     with ui.working(f"importing {Path(model).name}"):
-        tasks = [task.task for task in list_tasks(model, options)]
-    rows = [(str(t.workload.description["name"]), t.weight, len(t.candidates)) for t in tasks]
-    record = {"tasks": [dict(zip(("name", "calls", "candidates"), row, strict=True)) for row in rows]}
-    ui.finish(record, ui.table(("KERNEL", "CALLS", "CANDIDATES"), rows), as_json)
-
-
-@contextmanager
-def _live(as_json: bool) -> Iterator[Callable[[Tuned], None]]:
-    """Show how far tuning is: JSON events, a live line on a terminal, or a plain line now and then."""
-    if as_json:
-        yield lambda tuned: click.echo(json.dumps({"event": "batch"} | _record(tuned)), err=True)
-        return
-    if not sys.stderr.isatty():
-        yield _plain_line()
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("measuring the built-in kernels ...") as status:
-        yield lambda tuned: status.update(_line(tuned))
-
-
-def _plain_line() -> Callable[[Tuned], None]:
-    shown = 0
-
-    def show(tuned: Tuned) -> None:
-        nonlocal shown
-        if tuned.progress.done >= 2 * shown:
-            shown = tuned.progress.done
-            click.echo(_line(tuned), err=True)
-
-    return show
-
-
-def _line(tuned: Tuned) -> str:
-    progress = tuned.progress
-    rate = 60 * progress.done / progress.seconds if progress.seconds else 0
-    failed = "".join(f", {count} {kind}" for kind, count in progress.failures.items())
-    return (
-        f"{progress.done} trials ({rate:.0f} a minute{failed}), {_figure(progress.latency, tuned.metric)}, "
-        f"{_speed_up(progress.untuned, progress.latency)} as fast as untuned: {tuned.names[progress.task]}"
-    )
+        found = estimate(model, options)
+    rows = [
+        (e.name, e.calls, e.candidates, e.known, "-" if e.speed_up is None else f"{e.speed_up:.2f}x")
+        for e in found
+    ]
+    trials = sum(entry.trials for entry in found)
+    time = duration(60 * minutes(found))
+    text = [
+        ui.table(("KERNEL", "CALLS", "CANDIDATES", "KNOWN", "EXPECTED"), rows),
+        "",
+        f"estimate {trials} more trials, about {time} on two cores",
+    ]
+    record = {"tasks": [asdict(entry) for entry in found], "trials": trials, "minutes": minutes(found)}
+    ui.finish(record, "\n".join(text), as_json)
 
 
 def _describe(tuned: Tuned, records: Path) -> list[str]:
-    progress, metric = tuned.progress, tuned.metric
-    columns = (tuned.names, progress.trials, tuned.sizes, progress.default, progress.best)
-    rows = [
-        (name, trials, size, _value(default, metric), _value(best, metric), _speed_up(default, best))
-        for name, trials, size, default, best in zip(*columns, strict=True)
-    ]
-    headers = ("KERNEL", "TRIALS", "OF", "UNTUNED", "BEST", "SPEED-UP")
+    progress = tuned.progress
     return [
-        ui.table(headers, rows),
+        ui.table(HEADERS, rows(tuned)),
         "",
-        f"kernels  {_figure(progress.untuned, tuned.metric)} untuned, "
-        f"{_figure(progress.latency, tuned.metric)} now: {_speed_up(progress.untuned, progress.latency)}",
-        f"device   {tuned.device}",
+        f"kernels  {figure(progress.untuned, tuned.metric)} untuned, "
+        f"{figure(progress.latency, tuned.metric)} now: {speed_up(progress.untuned, progress.latency)}",
+        *([failures(tuned)] if progress.failures else []),
+        *map(_device, progress.devices),
         f"records  {records}",
         f"next     edgecompile compile ... --records {records}",
     ]
 
 
-def _record(tuned: Tuned) -> dict[str, Any]:
-    return asdict(tuned)
-
-
-def _value(value: float | None, metric: str) -> str:
-    return "-" if value is None else _figure(value, metric)
-
-
-def _figure(value: float, metric: str) -> str:
-    return f"{value * 1e6:,.2f} us" if metric == "seconds" else f"{value:,.0f} instructions"
-
-
-def _speed_up(before: float | None, after: float | None) -> str:
-    return f"{before / after:.2f}x" if before and after else "-"
+def _device(use: Use) -> str:
+    """One device of the session, and why it was left out."""
+    return f"device   {use.device}: {use.trials} trials" + (f"; left out: {use.out}" if use.out else "")

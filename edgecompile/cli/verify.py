@@ -10,6 +10,7 @@ import click
 
 from edgecompile.cli import ui
 from edgecompile.cli.options import device_option, threads_option
+from edgecompile.cli.package import opened_package
 
 if TYPE_CHECKING:
     from edgecompile.verify import VerifyReport
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
 def command(
     artifact: Path, device: str | None, threads: int, per_layer: bool, tolerance: float | None, as_json: bool
 ) -> None:
-    """Execute ARTIFACT on a device with its golden inputs and compare the results with the reference.
+    """Execute ARTIFACT, a folder or a bundle, with its golden inputs and compare with the reference.
 
     A mismatch is exit status 9. The result is recorded in the artifact's verification.json.
     """
-    from edgecompile.core.artifact import open_artifact
     from edgecompile.verify import verify_artifact
 
-    opened = open_artifact(artifact)
-    with ui.working(f"executing {opened.manifest.name} for {opened.manifest.target}"):
+    with (
+        opened_package(artifact) as opened,
+        ui.working(f"executing {opened.manifest.name} for {opened.manifest.target}"),
+    ):
         report = verify_artifact(opened, device, per_layer, tolerance, threads)
     ui.finish(asdict(report), describe(report), as_json)
 

@@ -38,6 +38,9 @@ ROUNDINGS: tuple[Rounding, ...] = ("single", "double", "float")
 # the mode of that operator, where a file demands another one than for the rest.
 ROUNDING_KEY = "edgecompile.rounding"
 
+# Metadata of a Table node: the operator whose values it holds, and with ".alpha" behind it, that attribute.
+FUNCTION_KEY = "edgecompile.function"
+
 # Operands of Add and Sub are shifted left by so many bits before they are brought to a common scale: int16
 # ones (and what is added to them) by the second number, so that they still fit int32.
 ADD_SHIFT, ADD_SHIFT_16 = 20, 15

@@ -107,6 +107,21 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class EthosU:
+    """An Arm Ethos-U: its `architecture`, multiply-accumulates a cycle of one core, and how memory is used.
+
+    `system` and `memory_mode` are names in the configuration file that comes with Vela: clock and bandwidths,
+    and which memory holds weights, tensors and the buffer for what is in use.
+    """
+
+    architecture: Literal["EthosU55", "EthosU65", "EthosU85"]
+    macs: int
+    system: str
+    memory_mode: str
+    cores: int = 1
+
+
+@dataclass(frozen=True)
 class Target:
     """One device. `aliases` are other names it answers to, such as a board's.
 
@@ -124,6 +139,7 @@ class Target:
     emulator: Emulator | None = None
     aliases: tuple[str, ...] = ()
     backend: str = "cpu"
+    ethos_u: EthosU | None = None
 
 
 def targets_dir() -> Path:
@@ -159,7 +175,7 @@ def load_target_file(path: Path) -> Target:
 
     With `base = "NAME"` it says only what differs from the shipped target of that name; aliases are its own.
     """
-    target: Target = _build(Target, _read_table(path), str(path))
+    target: Target = from_table(Target, _read_table(path), str(path))
     return target
 
 
@@ -178,7 +194,7 @@ def parse_target(text: str, where: str) -> Target:
         table = json.loads(text)
     except ValueError as error:
         raise InputError(Problem("EC3020", "cannot read the target", where, str(error))) from error
-    target: Target = _build(Target, table, where)
+    target: Target = from_table(Target, table, where)
     return target
 
 
@@ -211,8 +227,8 @@ def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return base | own | both
 
 
-def _build(kind: Any, table: Any, where: str) -> Any:
-    """Turn a TOML table into dataclass `kind`, refusing unknown, missing and ill-typed fields."""
+def from_table(kind: Any, table: Any, where: str) -> Any:
+    """Turn a TOML table into dataclass `kind`. Raises InputError (EC3020) for a field that does not fit."""
     if not isinstance(table, dict):
         raise InputError(Problem("EC3020", "expected a table", where, f"got {table!r}"))
     hints = typing.get_type_hints(kind)
@@ -233,7 +249,7 @@ def _build(kind: Any, table: Any, where: str) -> Any:
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)
+        return from_table(hint, value, where)
     if origin is types.UnionType:
         return _convert(next(a for a in arguments if a is not type(None)), value, where)
     if origin is tuple and isinstance(value, list):

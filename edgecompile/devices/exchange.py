@@ -7,9 +7,10 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgecompile.core.device import RunRequest, RunResult
-from edgecompile.core.process import Finished, run_program
+from edgecompile.core.process import Finished, ProgramTimeoutError, run_program
 from edgecompile.errors import DeviceError, Problem
 
 INPUT, OUTPUT, TRACE = "in.bin", "out.bin", "trace.bin"
@@ -38,8 +39,8 @@ def run_command(command: Sequence[str], request: RunRequest, folder: Path, devic
     (folder / INPUT).write_bytes(request.inputs)
     try:
         finished = run_program(command, cwd=folder, timeout_s=request.timeout_s)
-    except TimeoutError:
-        raise timed_out(request, device) from None
+    except ProgramTimeoutError as error:
+        raise timed_out(request, device, error.printed) from None
     except OSError as error:
         raise DeviceError(Problem("EC7004", "the program cannot be started", device, str(error))) from error
     check_finished(finished, device)
@@ -53,10 +54,12 @@ def check_finished(finished: Finished, device: str) -> None:
         return
     if status < 0 or status == _PROCESSOR_FAULT:
         name = signal_name(-status) if status < 0 else "a processor fault"
-        raise DeviceError(Problem("EC7002", f"the program crashed with {name}", device, why))
+        what = f"the program crashed with {name}"
+        raise DeviceError(Problem("EC7002", what, device, why), printed=finished.stdout)
     if status in _MISBEHAVIOUR:
         fix = "this is a bug in the compiler or its toolchain; please report it with the network"
-        raise DeviceError(Problem("EC7005", _MISBEHAVIOUR[status], device, why, fix))
+        problem = Problem("EC7005", _MISBEHAVIOUR[status], device, why, fix)
+        raise DeviceError(problem, printed=finished.stdout)
     raise DeviceError(Problem("EC7004", f"the program failed with exit status {status}", device, why))
 
 
@@ -67,10 +70,10 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def timed_out(request: RunRequest, device: str) -> DeviceError:
-    """The error (EC7003) for a program that was stopped."""
+def timed_out(request: RunRequest, device: str, printed: str = "") -> DeviceError:
+    """The error (EC7003) for a program that was stopped, and had `printed` something until then."""
     why, fix = f"it ran longer than {request.timeout_s:g} s", "give it more time or fewer samples"
-    return DeviceError(Problem("EC7003", "the program was stopped", device, why, fix))
+    return DeviceError(Problem("EC7003", "the program was stopped", device, why, fix), printed=printed)
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,26 @@ class Times:
 
 def parse_times(stdout: str) -> Times:
     """The runner's lines of results; other lines (a board's greeting) are passed over."""
-    runs: list[int] = []
-    steps: list[int] = []
+    found = [one for one in _results(stdout) if "ns" in one]
+    runs, steps = (
+        [int(one["ns"]) for one in found if ("step" in one) == of_steps] for of_steps in (False, True)
+    )
+    return Times(tuple(runs), tuple(steps))
+
+
+def count_runs(stdout: str) -> int:
+    """How many runs ended, by the runner's lines of results."""
+    return sum("sample" in one for one in _results(stdout))
+
+
+def _results(stdout: str) -> list[dict[str, Any]]:
+    found = []
     for line in stdout.splitlines():
         try:
-            record = json.loads(line) if line.startswith("{") else {}
+            found.append(json.loads(line) if line.startswith("{") else {})
         except ValueError:
             continue
-        if "ns" in record:
-            (steps if "step" in record else runs).append(int(record["ns"]))
-    return Times(tuple(runs), tuple(steps))
+    return found
 
 
 def collect(folder: Path, request: RunRequest, stdout: str, device: str) -> RunResult:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgecompile.core.device import RunRequest, RunResult
+from edgecompile.core.device import Metric, Platform, RunRequest, RunResult
 from edgecompile.core.target import Target
 from edgecompile.devices.exchange import collect, run_command, runner_arguments
 from edgecompile.errors import Problem, UsageError
@@ -22,6 +22,8 @@ class LocalDevice:
     target: Target
     name: str = "local"
     level: str = "executed-on-device"
+    metric: Metric = "seconds"
+    platform: Platform | None = None
 
     def __enter__(self) -> Self:
         """Raises UsageError (EC2021) when this CPU cannot execute the target's programs."""

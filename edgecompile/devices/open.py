@@ -9,6 +9,7 @@ from edgecompile.core.device import Device
 from edgecompile.core.registry import load_plugins
 from edgecompile.core.target import Target
 from edgecompile.devices.adb import open_adb
+from edgecompile.devices.command import open_command
 from edgecompile.devices.fake import open_fake
 from edgecompile.devices.local import LocalDevice
 from edgecompile.devices.qemu import QemuDevice
@@ -23,7 +24,8 @@ KINDS = {
     "qemu": "the target's emulator",
     "ssh://[user@]host[:port]": "a Linux board, by your own ssh",
     "adb://[serial]": "an Android device, by your own adb",
-    "fake:FAULT": "the target's usual device with a fault: lost, timeout, crash, wrong, slow",
+    "command:FILE": "a board that a command line of yours flashes and starts (see docs/devices.md)",
+    "fake:FAULT": "the target's usual device with a fault: lost, hang, crash, wrong, slow, noisy",
 }
 
 Opener = Callable[[str, Target], Device]
@@ -33,6 +35,7 @@ _OPENERS: dict[str, Opener] = {
     "qemu": lambda address, target: QemuDevice(target),
     "ssh": lambda address, target: open_ssh(address),
     "adb": lambda address, target: open_adb(address),
+    "command": lambda address, target: open_command(address),
     "fake": lambda address, target: open_fake(address, open_device(None, target)),
 }
 

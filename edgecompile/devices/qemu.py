@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgecompile.core.device import RunRequest, RunResult
+from edgecompile.core.device import Metric, Platform, RunRequest, RunResult
 from edgecompile.core.process import find_program, run_program
 from edgecompile.core.target import Emulator, Target
 from edgecompile.devices.exchange import collect, run_command, runner_arguments
@@ -26,6 +26,8 @@ class QemuDevice:
     target: Target
     name: str = "qemu"
     level: str = "executed-in-emulator"
+    metric: Metric = "instructions"
+    platform: Platform | None = None
 
     def __enter__(self) -> Self:
         """Raises MissingToolError (EC5001) without the emulator, UsageError (EC2022) when there is none."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from edgecompile.core.device import RunRequest, RunResult
+from edgecompile.core.device import Metric, Platform, RunRequest, RunResult
 from edgecompile.core.process import Finished, find_program, run_program
 from edgecompile.devices.exchange import (
     INPUT,
@@ -71,6 +71,8 @@ class RemoteDevice:
 
     transport: Transport
     level: str = "executed-on-device"
+    metric: Metric = "seconds"
+    platform: Platform | None = None
     folder: str = ""
 
     @property
@@ -139,9 +141,13 @@ class RemoteDevice:
         try:
             finished = self._shell(f"cd {self.folder} && chmod 700 {_RUNNER} && {{ {start}; }}", request)
         except TimeoutError:
-            raise timed_out(request, self.name) from None
+            raise timed_out(request, self.name, self._stop()) from None
         # A shell reports the end by a signal as 128 plus its number.
         return 128 - finished.status if finished.status > 128 else finished.status
+
+    def _stop(self) -> str:
+        """Kill what runs there; returns what it had printed."""
+        return self._shell(f"cd {self.folder} && kill -9 $(cat {_PID}); cat {_STDOUT}").stdout
 
     def _shell(self, command: str, request: RunRequest | None = None) -> Finished:
         """Run `command` on the board; without its status line the connection was lost."""

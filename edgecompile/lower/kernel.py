@@ -12,6 +12,8 @@ from tvm import te, tirx
 from edgecompile.core.model import tensor_info
 from edgecompile.core.target import Isa
 from edgecompile.core.tensor import TensorInfo
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
+from edgecompile.kernels.schedules.loop_space import LoopSpace
 from edgecompile.kernels.schedules.space import PlanChoice, UsualPlan
 from edgecompile.lower.compact import Compact, compact_value, read_compact
 from edgecompile.lower.fusion import Group
@@ -46,6 +48,9 @@ def build_kernel(group: Group, isa: Isa, plans: PlanChoice | None = None) -> Ker
     used = _used_placeholders(results)
     reads = {name: tensor for name, tensor in composer.parameters.items() if tensor.op in used}
     function = te.create_prim_func([*reads.values(), *results])
+    loops = composer.plans.choose(LoopSpace(function, isa))
+    assert isinstance(loops, LoopPlan)
+    function = loops.attach(function)
     weights = {name: array for name, array in composer.weights.items() if name in reads}
     in_place = _in_place(group, tuple(reads), weights)
     return Kernel(function, tuple(reads), writes, weights, in_place)

@@ -5,6 +5,7 @@ The micro-kernel decides the arithmetic: float_kernel for float32, integer_kerne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,14 +27,19 @@ from edgecompile.kernels.compute_gemm import (
 from edgecompile.kernels.compute_winograd import WinogradPlan, pack_winograd_weights, winograd_conv
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
-from edgecompile.kernels.intrinsics.select import int4_kernel
+from edgecompile.kernels.intrinsics.select import few_columns_kernels, float_kernel, int4_kernel
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
 from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
-from edgecompile.kernels.schedules.space import DepthwiseSpace, ProductSpace
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
+from edgecompile.kernels.schedules.space import DepthwiseSpace, Option, OptionSpace, ProductSpace
 from edgecompile.kernels.schedules.winograd_plan import choose_winograd
 from edgecompile.lower.compact import Compact
 from edgecompile.lower.registry import NodeView
+
+_MAX_ROW_LANES = 64
+# With fewer elements, no choice of lanes saves any time.
+_LEAST_ROWS = 1024
 
 
 def planned_conv(
@@ -63,24 +69,42 @@ def planned_conv(
     return packed_conv(data, packed, plan, shape, kernel.accumulator)
 
 
+def row_lanes(n: NodeView) -> int:
+    """How many neighbours of a row, a power of two, to work on at a time."""
+    machine, shape = Machine.of(n.isa), n.outputs[0].shape
+    usual = machine.row_lanes
+    others = (
+        [1 << bit for bit in range(_MAX_ROW_LANES.bit_length())] if math.prod(shape) >= _LEAST_ROWS else []
+    )
+    option = n.plans.choose(OptionSpace("row_lanes", (usual, *others), machine, shape))
+    assert isinstance(option, Option)
+    return option.value
+
+
 def is_depthwise(n: NodeView, weights: np.ndarray) -> bool:
     """Whether each channel of a channels-last convolution's result comes from one of the data, in order."""
     groups = shape_of(n.input(0))[-1]
     return bool(weights.shape[1] == 1 and n.attr("group", 1) == groups and len(weights) == groups)
 
 
-def planned_depthwise(n: NodeView, weights: np.ndarray, window: Window, pad: int) -> Tensor | None:
-    """As `planned_conv`, for integers where it `is_depthwise`; None where its schedule has no plan."""
+def planned_depthwise(n: NodeView, weights: np.ndarray, window: Window, pad: int = 0) -> Tensor | None:
+    """As `planned_conv`, where it `is_depthwise`; None where the general definition is to be used.
+
+    That is where the schedule has no plan, and the usual choice for floats.
+    """
     data, shape = n.input(0), n.outputs[0].shape
     dtype = element_type(data)
-    kernel, nbytes = depthwise_kernel(n.isa, dtype, int(weights.min())), np.dtype(dtype).itemsize
-    machine = Machine.of(n.isa)
-    usual = choose_depthwise_plan(kernel, machine, shape, shape_of(data), nbytes, window, pad)
-    if usual is None:
+    floats, nbytes = np.dtype(dtype).kind == "f", np.dtype(dtype).itemsize
+    kernel, machine = depthwise_kernel(n.isa, dtype, int(weights.min())), Machine.of(n.isa)
+    planned = choose_depthwise_plan(kernel, machine, shape, shape_of(data), nbytes, window, pad)
+    if planned is None:
         return None
-    plan = n.plans.choose(DepthwiseSpace(usual, machine, shape, kernel.pixels))
-    assert isinstance(plan, DepthwisePlan)
-    return depthwise(data, n.weight(pack_depthwise_weights(weights), PACKED), plan, shape, "int32")
+    usual, most = (LoopPlan(), machine.registers // 2) if floats else (planned, kernel.pixels)
+    plan = n.plans.choose(DepthwiseSpace(usual, planned, machine, shape, most))
+    if not isinstance(plan, DepthwisePlan):
+        return None
+    packed = n.weight(pack_depthwise_weights(weights), PACKED)
+    return depthwise(data, packed, plan, shape, "float32" if floats else "int32")
 
 
 def planned_matmul(
@@ -134,7 +158,9 @@ def _plan(
     machine, converts = Machine.of(n.isa), kernel.data != element_type(data)
     direct = choose_plan(kernel, machine, product, converts)
     other = choose_winograd(kernel, machine, product, direct) if winograd else None
-    space = ProductSpace(other or direct, kernel, machine, product, converts, winograd)
+    wasted = product.n % machine.lanes and kernel.name == float_kernel(n.isa).name
+    others = few_columns_kernels(n.isa) if wasted else []
+    space = ProductSpace(other or direct, kernel, machine, product, converts, winograd, others)
     plan = n.plans.choose(space)
-    assert not isinstance(plan, DepthwisePlan)
+    assert isinstance(plan, GemmPlan | WinogradPlan)
     return plan

@@ -31,8 +31,20 @@ def describe_group(group: Group, isa: Isa) -> dict[str, Any]:
     return {
         "name": name_of(group),
         "nodes": nodes,
-        "isa": {field: getattr(isa, field) for field in _ISA} | {"features": list(isa.features)},
+        "isa": _describe_isa(isa),
     }
+
+
+def _describe_isa(isa: Isa) -> dict[str, Any]:
+    """The instruction set, which for x86 has no name of a processor nor its caches.
+
+    There are too many of them; what is fast on one is found again on all with the same instructions.
+    """
+    fields = {field: getattr(isa, field) for field in _ISA} | {"features": list(isa.features)}
+    if isa.triple.startswith("x86_64"):
+        level = {512: "x86-64-v4", 256: "x86-64-v3"}.get(isa.vector_bits, "x86-64")
+        fields |= {"cpu": level, "l1_bytes": 0, "l2_bytes": 0}
+    return fields
 
 
 def name_of(group: Group) -> str:

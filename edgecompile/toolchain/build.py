@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecompile.core.artifact import Artifact
+from edgecompile.core.device import Platform
 from edgecompile.core.target import Emulator, Target
 from edgecompile.errors import Problem, UsageError
 from edgecompile.toolchain.base import Toolchain
@@ -24,22 +25,23 @@ def build_runner(
     output_path: Path,
     trace: bool = False,
     threads: int = 1,
+    platform: Platform | None = None,
 ) -> Path:
     """Link an artifact with the runner into the executable `output_path`, and return that.
 
     The library is taken as it is, entry point included; with `trace` the entry is compiled again, to report
     every step's tensors. With more than one of `threads` the program runs the network on the executor that
-    the artifact brings. `toolchain` has to be able to link executables (`find_toolchain(target,
-    executable=True)`). The executable speaks the protocol described in runner/runner.c. Raises UsageError
-    (EC2020) for firmware of a target without memories, BudgetError when it is larger than the emulated board,
-    and MissingToolError and InternalError as Toolchain does.
+    the artifact brings. `platform` is what a device asks for. `toolchain` has to be able to link executables
+    (`find_toolchain(target, executable=True)`). The executable speaks the protocol described in
+    runner/runner.c. Raises UsageError (EC2020) for firmware of a target without memories, BudgetError when it
+    is larger than the emulated board, and MissingToolError and InternalError as Toolchain does.
     """
     sources = [*_artifact_sources(artifact, trace), _RUNNER / "runner.c"]
     flags = ["-I", str(artifact.path / "include"), *_definitions(artifact)]
     flags += ["-DEDGECOMPILE_TRACE"] if trace else []
     flags += [f"-DNETWORK_THREADS={threads}", "-pthread"] if threads > 1 else []
     objects = [artifact.library] if artifact.manifest.emit == "lib" else []
-    return build_program(sources, objects, flags, target, toolchain, output_path)
+    return build_program(sources, objects, flags, target, toolchain, output_path, platform)
 
 
 def build_program(
@@ -49,6 +51,7 @@ def build_program(
     target: Target,
     toolchain: Toolchain,
     output_path: Path,
+    platform: Platform | None = None,
 ) -> Path:
     """Link `sources`, one of which implements `runner_main` of platform.h, and `objects` for `target`.
 
@@ -56,9 +59,10 @@ def build_program(
     """
     with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
         folder = Path(name)
-        options = ["-O3", "-I", str(_RUNNER), *flags]
-        program = toolchain.compile([*sources, *_platform_sources(target)], options, folder / "program.o")
-        link_flags = [*_layout(target, folder), *(flag for flag in flags if flag == "-pthread")]
+        options = ["-O3", "-I", str(_RUNNER), *flags, *(platform.flags if platform else ())]
+        files = [*sources, *_platform_sources(target, platform)]
+        program = toolchain.compile(files, options, folder / "program.o")
+        link_flags = [*_layout(target, platform, folder), *(flag for flag in flags if flag == "-pthread")]
         return toolchain.link([program, *objects], link_flags, output_path)
 
 
@@ -68,10 +72,15 @@ def _artifact_sources(artifact: Artifact, trace: bool) -> list[Path]:
     return [artifact.path / "src" / f"{artifact.manifest.name}.c"] if trace else []
 
 
-def _platform_sources(target: Target) -> list[Path]:
-    firmware = ("platform_semihosting.c", "startup_cortex_m.c")
-    names = firmware if target.toolchain.firmware else ("platform_posix.c",)
-    return [_RUNNER / name for name in names]
+def _platform_sources(target: Target, platform: Platform | None) -> list[Path]:
+    if not target.toolchain.firmware:
+        return [_RUNNER / "platform_posix.c", *(platform.sources if platform else ())]
+    if platform is None:
+        names = ["platform_semihosting.c", "startup_cortex_m.c"]
+    else:
+        names = ["platform_serial.c" if platform.serial else "platform_semihosting.c"]
+        names += [] if platform.own_startup else ["startup_cortex_m.c"]
+    return [*(_RUNNER / name for name in names), *(platform.sources if platform else ())]
 
 
 def _definitions(artifact: Artifact) -> list[str]:
@@ -87,10 +96,12 @@ def _definitions(artifact: Artifact) -> list[str]:
     ]
 
 
-def _layout(target: Target, folder: Path) -> list[str]:
-    """Linker flags that place firmware in the memories of the emulated board."""
+def _layout(target: Target, platform: Platform | None, folder: Path) -> list[str]:
+    """Linker flags that place firmware in the memories of the board, the emulated one as a rule."""
     if not target.toolchain.firmware:
         return []
+    if platform is not None and platform.linker_script is not None:
+        return ["-T", str(platform.linker_script)]
     if target.emulator is None:
         what, fix = "firmware without a memory map", "add an [emulator] table to the target file"
         raise UsageError(Problem("EC2020", what, target.name, "", fix))

@@ -3,6 +3,10 @@
 After T. Chen et al., "Learning to Optimize Tensor Programs" (2018). What is learned is the logarithm of the
 speed-up over the default candidate of the same task, so that tasks, networks and devices of one family teach
 each other whatever their absolute speed is.
+
+There are two layers of trees. Those of `Prior` know what other tasks taught and are shared by all tasks of a
+session; each task's own correct what these expect of it, so that learning from a batch takes milliseconds
+however many records there are.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ _PARAMETERS = {
     "min_child_weight": 1.0,
     "subsample": 0.9,
     "objective": "reg:squarederror",
+    "base_score": 0.0,
     # More threads cost more than they save on some thousand rows.
     "nthread": 1,
     "seed": 0,
@@ -46,39 +51,56 @@ def gains_of(values: Sequence[float | None], default: float) -> Array:
     return np.array([FAILED if value is None else np.log2(default / value) for value in values], np.float32)
 
 
-class CostModel:
-    """Learns from tasks that are known before (`prior`), and from the one that is being tuned."""
+class Prior:
+    """What tasks that were measured before, one part each, say of any other."""
 
-    def __init__(self, prior: Sequence[Measured] = ()) -> None:
-        self._prior = [rows for rows in prior if len(rows.gains)]
-        self._booster: Any = None
-        self.fit(Measured(np.zeros((0, 0), np.float32), np.zeros(0, np.float32)))
+    def __init__(self, parts: Sequence[Measured] = ()) -> None:
+        self._trees = _fit(parts)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it knows anything."""
+        return self._trees is not None
+
+    def predict(self, features: Array) -> Array:
+        """The expected log2 of the speed-up over the default, one for each row of `features`."""
+        return _predict(self._trees, features)
+
+
+class CostModel:
+    """Learns from the task that is being tuned what `prior` did not expect."""
+
+    def __init__(self, prior: Prior | None = None) -> None:
+        self._prior = prior or Prior()
+        self._trees: Any = None
 
     @property
     def is_trained(self) -> bool:
         """Whether `predict` knows anything."""
-        return self._booster is not None
+        return self._prior.is_trained or self._trees is not None
 
     def fit(self, own: Measured) -> None:
-        """Train on the prior and `own` rows; these count more, because they are of the task itself."""
-        parts = [*self._prior, *([own] if len(own.gains) else [])]
-        rows = sum(len(part.gains) for part in parts)
-        if rows < _LEAST_ROWS:
-            return
-        import xgboost
-
-        known = max(rows - len(own.gains), 1)
-        weight = max(1.0, known / (4.0 * max(len(own.gains), 1))) if self._prior else 1.0
-        weights = [np.full(len(part.gains), weight if part is own else 1.0) for part in parts]
-        data = xgboost.DMatrix(
-            np.concatenate([part.features for part in parts]),
-            label=np.concatenate([part.gains for part in parts]),
-            weight=np.concatenate(weights),
-        )
-        self._booster = xgboost.train(_PARAMETERS, data, num_boost_round=_ROUNDS)
+        """Learn from all rows of the task itself."""
+        expected = self._prior.predict(own.features)
+        self._trees = _fit([Measured(own.features, own.gains - expected)])
 
     def predict(self, features: Array) -> Array:
         """The expected log2 of the speed-up over the default, one for each row of `features`."""
-        import xgboost
+        return self._prior.predict(features) + _predict(self._trees, features)
 
-        return np.asarray(self._booster.predict(xgboost.DMatrix(features)))
+
+def _fit(parts: Sequence[Measured]) -> Any:
+    """Trees for the rows of all parts; None for too few of them."""
+    if sum(len(part.gains) for part in parts) < _LEAST_ROWS:
+        return None
+    import xgboost
+
+    features = np.concatenate([part.features for part in parts])
+    data = xgboost.DMatrix(features, label=np.concatenate([part.gains for part in parts]))
+    return xgboost.train(_PARAMETERS, data, num_boost_round=_ROUNDS)
+
+
+def _predict(trees: Any, features: Array) -> Array:
+    if trees is None:
+        return np.zeros(len(features), np.float32)
+    return np.asarray(trees.inplace_predict(features))

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgecompile.core.device import Metric
 from edgecompile.errors import InputError, Problem
 from edgecompile.tuning.journal import read_journal
-from edgecompile.tuning.record import Damage, Metric, Trial, Workload
+from edgecompile.tuning.record import Damage, Trial, Workload, canonical
 
 SUFFIX = ".jsonl"
 
@@ -24,6 +25,7 @@ class Database:
     damages: list[Damage] = field(default_factory=list)
     _trials: dict[str, Trial] = field(default_factory=dict)
     _of: dict[tuple[str, str, Metric], list[Trial]] = field(default_factory=dict)
+    _in_network: dict[tuple[str, str], list[Trial]] = field(default_factory=dict)
 
     @staticmethod
     def open(*sources: Path) -> Database:
@@ -46,7 +48,10 @@ class Database:
         if record.identity in self._trials:
             return False
         self._trials[record.identity] = record
-        self._of.setdefault((record.workload, record.target, record.metric), []).append(record)
+        if record.network:
+            self._in_network.setdefault((record.workload, record.target), []).append(record)
+        else:
+            self._of.setdefault((record.workload, record.target, record.metric), []).append(record)
         return True
 
     @property
@@ -55,12 +60,31 @@ class Database:
         return list(self._trials.values())
 
     def of(self, workload: str, target: str, metric: Metric) -> Sequence[Trial]:
-        """The trials of one workload on one target, failures included."""
+        """The trials of one workload by itself on one target, failures included."""
         return self._of.get((workload, target, metric), [])
 
+    def in_network(self, workload: str, target: str) -> Sequence[Trial]:
+        """The trials of whole networks that differ in the kernel of one workload."""
+        return self._in_network.get((workload, target), [])
+
     def best(self, workload: str, target: str, metric: Metric) -> Trial | None:
-        """The trial with the least value; None when there is none without a failure."""
-        return min(succeeded(self.of(workload, target, metric)), key=value_of, default=None)
+        """The fastest trial; None when there is none without a failure.
+
+        The fastest is what gains most over the built-in schedule beside which it was measured: values
+        themselves do not compare across devices, or when one is slower at times.
+        """
+        trials = list(succeeded(self.of(workload, target, metric)))
+        compared = [trial for trial in trials if trial.baseline]
+        return min(compared or trials, key=relative_value, default=None)
+
+
+def best_in_network(trials: Iterable[Trial]) -> Trial | None:
+    """Of trials in networks the one that gains most over the built-in schedule; None without any figure.
+
+    Of a candidate that was compared several times the last trial counts.
+    """
+    latest = {canonical(trial.candidate): trial for trial in succeeded(trials) if trial.baseline}
+    return min(latest.values(), key=relative_value, default=None)
 
 
 def succeeded(trials: Iterable[Trial]) -> Iterator[Trial]:
@@ -72,6 +96,11 @@ def value_of(trial: Trial) -> float:
     """The value of a trial that succeeded."""
     assert trial.value is not None
     return trial.value
+
+
+def relative_value(trial: Trial) -> float:
+    """The value of a trial that succeeded, as a share of its baseline where it has one."""
+    return value_of(trial) / (trial.baseline or 1.0)
 
 
 def find_journals(source: Path) -> list[Path]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,10 +21,14 @@ from edgecompile.lower.lower import prepare
 from edgecompile.lower.registry import Kind
 from edgecompile.lower.workload import describe_group
 from edgecompile.tuning.program import Candidate
-from edgecompile.tuning.record import Workload
+from edgecompile.tuning.record import Json, Workload
 from edgecompile.tuning.task import Task
 
 Array = np.ndarray[Any, Any]
+
+
+# The answers to the first questions about how to build a kernel; all others are answered as usual.
+Answers: TypeAlias = tuple[Plan, ...]
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,11 @@ class KernelTask:
     task: Task
     group: Group
     isa: Isa
-    plans: Sequence[Plan]
+    plans: Sequence[Answers]
 
     def build(self, index: int) -> Candidate:
         """The scheduled function of one candidate."""
-        kernel = build_kernel(self.group, self.isa, _Fixed(self.plans[index]))
+        kernel = build_kernel(self.group, self.isa, _Answering(self.plans[index]))
         function = share_out(schedule_default(kernel.function, self.isa), self.isa.threads)
         return Candidate(self.task.candidates[index], function, kernel, _values(self.group, kernel))
 
@@ -50,45 +54,53 @@ def find_tasks(model: Model, target: Target, emit: str = "lib", threads: int = 1
     for group in fuse(prepare(model).graph.graph, isa):
         if group.kind is Kind.ALIAS:
             continue
-        spaces = _Collected()
-        build_kernel(group, isa, spaces)
-        if not spaces.found:
-            continue
         workload = Workload(describe_group(group, isa))
         known = found.get(workload.key)
         if known is not None:
             again = replace(known.task, weight=known.task.weight + 1)
             found[workload.key] = replace(known, task=again)
-        else:
-            found[workload.key] = _task_of(workload, group, isa, spaces.found[0])
+            continue
+        task = _task_of(workload, group, isa)
+        if task is not None:
+            found[workload.key] = task
     return list(found.values())
 
 
-def _task_of(workload: Workload, group: Group, isa: Isa, space: Space) -> KernelTask:
-    plans = space.plans()
-    features = np.array([space.features(plan) for plan in plans], np.float32)
-    return KernelTask(Task(workload, [knobs(plan) for plan in plans], features), group, isa, plans)
+def _task_of(workload: Workload, group: Group, isa: Isa) -> KernelTask | None:
+    """The task of one kernel; None where it has no choice."""
+    found = list(_candidates(group, isa))
+    if len(found) < 2:
+        return None
+    features = np.array([space.features(answers[-1]) for answers, _, space in found], np.float32)
+    # The last one is the analytic cost. By itself it says how large the kernel is; what a model learns is the
+    # gain over the usual candidate.
+    features = np.hstack([features, features[:, -1:] - features[0, -1:]])
+    names = [candidate for _, candidate, _ in found]
+    return KernelTask(Task(workload, names, features), group, isa, [answers for answers, _, _ in found])
+
+
+def _candidates(group: Group, isa: Isa) -> Iterator[tuple[Answers, Json, Space]]:
+    """Answers, knobs and space of the usual candidate, then of all that differ from it in one answer."""
+    asking = _Answering()
+    build_kernel(group, isa, asking)
+    usual = tuple(space.usual for space in asking.spaces)
+    for place, space in enumerate(asking.spaces):
+        for plan in space.plans():
+            if plan != space.usual or place == 0:
+                yield (*usual[:place], plan), knobs(plan), space
 
 
 @dataclass
-class _Collected:
-    """Chooses as usual, and keeps the spaces that it was asked about."""
+class _Answering:
+    """Gives the answers `first`, then the usual ones; keeps the spaces that it was asked about."""
 
-    found: list[Space] = field(default_factory=list)
-
-    def choose(self, space: Space) -> Plan:
-        self.found.append(space)
-        return space.usual
-
-
-@dataclass(frozen=True)
-class _Fixed:
-    """Chooses one plan."""
-
-    plan: Plan
+    first: Answers = ()
+    spaces: list[Space] = field(default_factory=list)
 
     def choose(self, space: Space) -> Plan:
-        return self.plan
+        place = len(self.spaces)
+        self.spaces.append(space)
+        return self.first[place] if place < len(self.first) else space.usual
 
 
 def _values(group: Group, kernel: Kernel) -> dict[str, TensorInfo]:

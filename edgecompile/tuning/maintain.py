@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgecompile.core.store import write_atomically
 from edgecompile.errors import InputError, Problem
-from edgecompile.tuning.database import Database, succeeded, value_of
+from edgecompile.tuning.database import Database, relative_value, succeeded
 from edgecompile.tuning.journal import read_journal
 from edgecompile.tuning.record import Damage, Record, Trial, encode
 
@@ -52,19 +52,24 @@ def repair(path: Path) -> tuple[int, list[Damage]]:
 
 
 def select(database: Database, best: int, others: int, seed: int = 0) -> list[Record]:
-    """For each workload, target and metric the `best` trials and `others` chosen by chance.
+    """For each workload, target and metric the `best` trials, the default, and `others` chosen by chance.
 
-    Those chosen by chance teach a cost model what is slow: trials of a search alone are all alike.
+    Those chosen by chance teach a cost model what is slow: trials of a search alone are all alike. All trials
+    of whole networks are kept; they are few.
     """
     chance = random.Random(seed)
     chosen: dict[str, Trial] = {}
     groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in succeeded(database.trials):
+        if trial.network:
+            chosen[trial.identity] = trial
+            continue
         groups.setdefault((trial.workload, trial.target, trial.metric), []).append(trial)
     for trials in groups.values():
-        ranked = sorted(trials, key=value_of)
+        ranked = sorted(trials, key=relative_value)
         rest = ranked[best:]
-        for trial in [*ranked[:best], *chance.sample(rest, min(others, len(rest)))]:
+        defaults = [trial for trial in trials if trial.value == trial.baseline][:1]
+        for trial in [*ranked[:best], *defaults, *chance.sample(rest, min(others, len(rest)))]:
             chosen[trial.identity] = trial
     wanted = {trial.workload for trial in chosen.values()}
     return [*(w for key, w in database.workloads.items() if key in wanted), *chosen.values()]

@@ -1,184 +1,241 @@
 """What candidates take on a device. A candidate that fails is a failure, never a number.
 
-All candidates of a program run one after the other, again and again, so that a disturbance hits all alike.
-A candidate that crashes or hangs takes the program with it; then every one is measured in a program of its
-own.
+All candidates of a program run one after the other, again and again, the built-in one among them. A figure is
+the median, over these rounds, of how a candidate compares with the built-in one of the same round: when the
+device slows down, both do. What cannot be told to some percent is measured again, and then is a failure too.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from edgecompile.core.device import Device, RunRequest, RunResult
+from edgecompile.core.device import Device, Metric, RunRequest, RunResult
 from edgecompile.core.target import Target
-from edgecompile.errors import DeviceError
-from edgecompile.tuning.program import (
-    Candidate,
-    Compiled,
-    input_bytes,
-    link_trials,
-    output_arrays,
-    output_size,
-)
-from edgecompile.tuning.record import Failure, Metric
+from edgecompile.core.tensor import TensorInfo
+from edgecompile.devices.exchange import count_runs
+from edgecompile.errors import DeviceError, Problem
+from edgecompile.tuning.builder import Trials
+from edgecompile.tuning.operands import agrees, edge_inputs, random_inputs
+from edgecompile.tuning.program import input_bytes, output_arrays, output_size
+from edgecompile.tuning.record import Failure
 
 Array = np.ndarray[Any, Any]
 
-# Of the largest magnitude of the result: another order of sums gives less, a wrong kernel more.
-_TOLERANCE = 1e-4
 # Problem codes by which a device says that the program was at fault, and not the device.
-_FAILURES: dict[str, Failure] = {"EC7002": "crash", "EC7005": "crash", "EC7003": "timeout", "EC7006": "crash"}
+_FAILURES: dict[str, Failure] = {"EC7002": "crash", "EC7005": "crash", "EC7003": "timeout"}
+# A program may take so many times as long as its candidates would if they were like the built-in one, and
+# this many seconds to start: a candidate that is slower than that is of no use.
+_PATIENCE, _START_S = 20.0, 5.0
+# A median has to be known so well (its standard error), and is measured so often for that.
+_UNCERTAINTY, _ATTEMPTS = 0.03, 3
+# Inputs that are measured with, and inputs that are only checked with.
+_SETS = 2
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The median in seconds or instructions, with the coefficient of variation; or why there is none."""
+    """What one execution takes, in the metric of the bench, and what the built-in candidate took beside it.
+
+    `spread` is the coefficient of variation over `repeats` executions. Without a value `failure` says why.
+    """
 
     value: float | None
     failure: Failure | None = None
     spread: float = 0.0
     repeats: int = 1
+    baseline: float | None = None
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how candidates are measured: `repeats` runs each, `timeout_s` for a whole program.
+    """Where and how candidates are measured: `repeats` runs each.
 
-    `metric` "instructions" needs a device that counts them, "seconds" one with a clock.
+    `timeout_s` is for the first run of the built-in candidate; then time-outs follow from what that took.
+    `metric` says what the device counts.
     """
 
     target: Target
     device: Device
     metric: Metric
     repeats: int = 20
-    timeout_s: float = 60.0
-
-
-def measure(
-    bench: Bench, compiled: Compiled, inputs: Sequence[Array], expected: Sequence[Array]
-) -> list[Outcome]:
-    """One outcome a candidate; `expected` are the right outputs for `inputs`.
-
-    Raises DeviceError when the device is lost.
-    """
-    everything = list(range(len(compiled.candidates)))
-    try:
-        return _run(bench, compiled, everything, inputs, expected)
-    except _ProgramFailedError as failed:
-        if len(everything) == 1:
-            return [Outcome(None, failed.failure)]
-    return [outcome for index in everything for outcome in _alone(bench, compiled, index, inputs, expected)]
+    timeout_s: float = 30.0
 
 
 class _ProgramFailedError(Exception):
-    """The program ended badly, and `failure` is what a single candidate in it did."""
+    """The program ended badly. `place` is the candidate that ran at the end, None where nobody knows."""
 
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
+    def __init__(self, failure: Failure, place: int | None) -> None:
         super().__init__(failure)
+        self.failure, self.place = failure, place
 
 
-def _alone(
-    bench: Bench, compiled: Compiled, index: int, inputs: Sequence[Array], expected: Sequence[Array]
-) -> list[Outcome]:
-    try:
-        return _run(bench, compiled, [index], inputs, expected)
-    except _ProgramFailedError as failed:
-        return [Outcome(None, failed.failure)]
+@dataclass
+class Meter:
+    """Measures programs of one task on one device, which has to be entered.
 
+    `expected` is what the built-in candidate computed the first time, from both sets of inputs, and `seconds`
+    what an execution took lately, with everything around it.
+    """
 
-def compute(bench: Bench, compiled: Compiled, inputs: Sequence[Array]) -> list[Array]:
-    """The outputs of the first candidate. Raises DeviceError, also when that is the candidate's fault."""
-    result = _execute(bench, compiled, [0], 1, inputs)
-    return output_arrays(compiled.candidates[0], result.outputs)
+    bench: Bench
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    expected: list[Array] = field(default_factory=list)
+    seconds: float = 0.0
+    _data: bytes = b""
 
+    def __post_init__(self) -> None:
+        sets = (random_inputs(self.inputs, seed=0), edge_inputs(self.inputs, seed=1))
+        self._data = b"".join(input_bytes(self.inputs, arrays) for arrays in sets)
 
-def random_inputs(candidate: Candidate, seed: int) -> list[Array]:
-    """Normally distributed numbers, and integers of the whole range."""
-    chance = np.random.default_rng(seed)
-    arrays = []
-    for info in candidate.inputs:
-        dtype = np.dtype(info.dtype)
-        if dtype.kind == "f":
-            arrays.append(chance.standard_normal(info.shape).astype(dtype))
+    def measure(self, trials: Trials) -> dict[int, Outcome]:
+        """The outcome of each candidate in the program, by its place in the task.
+
+        Raises DeviceError when the device is lost, and when it cannot be trusted: EC7010 where the built-in
+        candidate fails on it, EC7011 where that computes something else than before.
+        """
+        failures: dict[int, Failure] = {}
+        if not self.expected:
+            self._compare(trials, [0], failures)
+        known: dict[int, list[float]] = {}
+        asked = list(range(len(trials.chosen)))
+        for _ in range(_ATTEMPTS):
+            for place, figures in self._compare(trials, asked, failures).items():
+                known.setdefault(place, []).extend(figures)
+            noisy = [place for place in asked if place and place not in failures and _is_noisy(known[place])]
+            if not noisy:
+                break
+            asked = [0, *noisy]
         else:
-            limits = np.iinfo(np.int8 if dtype.itemsize > 2 else dtype) if dtype.kind in "iu" else None
-            low, high = (0, 1) if limits is None else (limits.min, limits.max)
-            arrays.append(chance.integers(low, high, info.shape, endpoint=True).astype(dtype))
-    return arrays
+            failures |= dict.fromkeys(noisy, "noisy")
+        return {
+            index: _outcome(known, failures.get(place), place) for place, index in enumerate(trials.chosen)
+        }
 
+    def _compare(
+        self, trials: Trials, asked: Sequence[int], failures: dict[int, Failure]
+    ) -> dict[int, list[float]]:
+        """What those `asked` took in each round: the built-in one in its metric, all others relative to it.
 
-def _run(
-    bench: Bench,
-    compiled: Compiled,
-    chosen: Sequence[int],
-    inputs: Sequence[Array],
-    expected: Sequence[Array],
-) -> list[Outcome]:
-    repeats = 1 if bench.metric == "instructions" else bench.repeats
-    try:
-        result = _execute(bench, compiled, chosen, repeats, inputs)
-    except DeviceError as error:
-        failure = _FAILURES.get(error.problems[0].code)
-        if failure is None:
-            raise
-        raise _ProgramFailedError(failure) from None
-    return [
-        _outcome(compiled.candidates[index], place, len(chosen), repeats, result, expected)
-        for place, index in enumerate(chosen)
-    ]
+        Whoever fails is entered in `failures`, and the others go on without it.
+        """
+        left = list(asked)
+        while len(left) > 1:
+            try:
+                return self._run(trials, left, failures)
+            except _ProgramFailedError as failed:
+                if not failed.place:
+                    break
+                failures[failed.place] = failed.failure
+                left.remove(failed.place)
+        try:
+            found = self._run(trials, [0], failures)
+        except _ProgramFailedError as failed:
+            what, why = "the built-in kernel does not run on the device", f"it ended with: {failed.failure}"
+            raise _distrust("EC7010", what, self.bench.device, why) from None
+        for place in left[1:]:
+            try:
+                found |= self._run(trials, [0, place], failures)
+            except _ProgramFailedError as failed:
+                failures[place] = failed.failure
+        return found
 
+    def _run(
+        self, trials: Trials, chosen: Sequence[int], failures: dict[int, Failure]
+    ) -> dict[int, list[float]]:
+        repeats = 1 if self.bench.metric == "instructions" else self.bench.repeats
+        result = self._execute(trials, chosen, repeats)
+        self._check(result, chosen, failures)
+        table = _rounds(result, self.bench.metric, len(chosen))
+        builtin = table[:, 0]
+        relative = {place: (table[:, column] / builtin).tolist() for column, place in enumerate(chosen)}
+        return relative | {0: builtin.tolist()}
 
-def _execute(
-    bench: Bench, compiled: Compiled, chosen: Sequence[int], repeats: int, inputs: Sequence[Array]
-) -> RunResult:
-    first = compiled.candidates[chosen[0]]
-    with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
+    def _execute(self, trials: Trials, chosen: Sequence[int], repeats: int) -> RunResult:
+        """Raises DeviceError for a device, and _ProgramFailedError for a program that failed."""
+        executions = len(chosen) * (repeats + 1)
+        limit = _START_S + _PATIENCE * self.seconds * executions if self.seconds else self.bench.timeout_s
         request = RunRequest(
-            link_trials(compiled, chosen, bench.target, Path(name)),
-            input_bytes(first, inputs),
-            samples=len(chosen),
-            output_bytes=output_size(first),
+            trials.executable,
+            bytes(place in chosen for place in range(len(trials.chosen))) + self._data,
+            samples=_SETS * len(chosen),
+            output_bytes=output_size(self.outputs),
             repeats=repeats,
-            count_instructions=bench.metric == "instructions",
-            timeout_s=bench.timeout_s,
+            count_instructions=self.bench.metric == "instructions",
+            timeout_s=limit,
         )
-        with bench.device as device:
-            return device.run(request)
+        begin = time.monotonic()
+        try:
+            result = self.bench.device.run(request)
+        except DeviceError as error:
+            failure = _FAILURES.get(error.problems[0].code)
+            if failure is None:
+                raise
+            runs = count_runs(error.printed)
+            raise _ProgramFailedError(failure, chosen[runs % len(chosen)] if runs else None) from None
+        self.seconds = (time.monotonic() - begin) / executions
+        return result
+
+    def _check(self, result: RunResult, chosen: Sequence[int], failures: dict[int, Failure]) -> None:
+        """Compare all outputs with those of the built-in candidate."""
+        size, count = output_size(self.outputs), len(chosen)
+        pieces = [result.outputs[at : at + size] for at in range(0, len(result.outputs), size)]
+        arrays = [output_arrays(self.outputs, piece) for piece in pieces]
+        # The second set of inputs comes first.
+        results = [[*arrays[count + position], *arrays[position]] for position in range(count)]
+        self.expected = self.expected or results[0]
+        wrong = [
+            place
+            for place, got in zip(chosen, results, strict=True)
+            if not all(map(agrees, got, self.expected))
+        ]
+        if 0 in wrong:
+            # Nobody knows which time was right.
+            self.expected = []
+            what = "the built-in kernel computed something else than before"
+            raise _distrust("EC7011", what, self.bench.device, "")
+        failures |= dict.fromkeys(wrong, "wrong")
 
 
-def _outcome(
-    candidate: Candidate,
-    place: int,
-    count: int,
-    repeats: int,
-    result: RunResult,
-    expected: Sequence[Array],
-) -> Outcome:
-    """What the run says of the candidate at `place`."""
-    size = output_size(candidate)
-    got = output_arrays(candidate, result.outputs[place * size : (place + 1) * size])
-    if not all(map(agrees, got, expected)):
-        return Outcome(None, "wrong")
-    if result.run_instructions:
-        return Outcome(float(result.run_instructions[place]))
-    times = [nanoseconds * 1e-9 for nanoseconds in result.nanoseconds[place::count]]
-    # The first run finds nothing in any cache or branch predictor.
-    times = times[1:] or times
-    median = statistics.median(times)
-    return Outcome(median, None, statistics.pstdev(times) / median if median else 0.0, repeats)
+def _rounds(result: RunResult, metric: Metric, count: int) -> Array:
+    """Figures [rounds, candidates] with the ordinary inputs."""
+    figures = {
+        "instructions": result.run_instructions,
+        "cycles": result.cycles,
+        "seconds": result.nanoseconds,
+    }
+    table = np.array(figures[metric], np.float64).reshape(-1, count)[1:]
+    # The first round finds nothing in any cache or branch predictor. A clock may be too coarse to notice.
+    table = np.maximum(table[1:] if len(table) > 1 else table, 1.0)
+    return table / 1e9 if metric == "seconds" else table
 
 
-def agrees(got: Array, expected: Array) -> bool:
-    """Integers must be equal, real numbers nearly."""
-    if expected.dtype.kind != "f":
-        return bool(np.array_equal(got, expected))
-    scale = float(np.abs(expected).max(initial=0.0, where=np.isfinite(expected))) or 1.0
-    return bool(np.allclose(got, expected, rtol=0.0, atol=_TOLERANCE * scale, equal_nan=True))
+def _spread(figures: Sequence[float]) -> float:
+    """The coefficient of variation, from the quartiles: some interrupted runs do not count."""
+    low, middle, high = np.percentile(figures, (25, 50, 75))
+    return float((high - low) / 1.349 / middle)
+
+
+def _is_noisy(figures: Sequence[float]) -> bool:
+    """Whether the median of `figures` is too uncertain; its standard error is 1.25 times that of the mean."""
+    return 1.25 * _spread(figures) / math.sqrt(len(figures)) > _UNCERTAINTY
+
+
+def _outcome(known: Mapping[int, Sequence[float]], failure: Failure | None, place: int) -> Outcome:
+    baseline = statistics.median(known[0])
+    if failure is not None:
+        return Outcome(None, failure, baseline=baseline)
+    # Twelve digits: a count that is divided and multiplied by another one is a whole number again.
+    value = float(f"{baseline * statistics.median(known[place]):.12g}") if place else baseline
+    return Outcome(value, None, _spread(known[place]), len(known[place]), baseline)
+
+
+def _distrust(code: str, what: str, device: Device, why: str) -> DeviceError:
+    return DeviceError(Problem(code, what, device.name, why, "check its power supply, cooling and memory"))

@@ -1,4 +1,4 @@
-"""What earlier records teach about a task before anything of it was measured."""
+"""What earlier records teach about tasks before anything of them was measured."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from edgecompile.tuning.cost_model import FAILED, Measured
+from edgecompile.core.device import Metric
+from edgecompile.tuning.cost_model import FAILED, Measured, Prior
 from edgecompile.tuning.database import Database
-from edgecompile.tuning.record import Metric, Trial
+from edgecompile.tuning.record import Trial
 
 
-def prior_rows(database: Database, target: str, metric: Metric, without: str, width: int) -> list[Measured]:
-    """The rows of all workloads but `without` that were measured on `target`, a part each.
+def learn_prior(database: Database, target: str, metric: Metric, width: int) -> Prior:
+    """What all workloads that were measured on `target` say.
 
     Records with another number of features than `width` are of another version, and say nothing to this one.
     """
     groups: dict[str, list[Trial]] = {}
     for trial in database.trials:
-        fits = trial.target == target and trial.metric == metric and trial.workload != without
+        fits = trial.target == target and trial.metric == metric
         if fits and trial.baseline and len(trial.features) == width:
             groups.setdefault(trial.workload, []).append(trial)
-    return [rows_of(trials) for trials in groups.values()]
+    return Prior([rows_of(trials) for trials in groups.values()])
 
 
 def rows_of(trials: Iterable[Trial]) -> Measured:

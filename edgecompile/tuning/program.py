@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from edgecompile.core.device import Platform
 from edgecompile.core.store import sha256_hex
 from edgecompile.core.target import Isa, Target
 from edgecompile.core.tensor import C_TYPES, TensorInfo
@@ -26,7 +27,7 @@ from edgecompile.toolchain.build import build_program
 from edgecompile.toolchain.find import find_toolchain
 from edgecompile.tuning.record import Json
 
-_HARNESS = Path(__file__).parent / "harness"
+HARNESS = Path(__file__).parent / "harness"
 # What a buffer begins at a multiple of: a cache line, and more than any vector.
 _ALIGN = 64
 
@@ -73,25 +74,25 @@ def compile_candidates(candidates: Sequence[Candidate], isa: Isa, folder: Path) 
     return Compiled(tuple(candidates), interfaces, objects, tuple(support))
 
 
-def link_trials(compiled: Compiled, chosen: Sequence[int], target: Target, folder: Path) -> Path:
-    """The program that measures the candidates at the places `chosen`, in this order; written to `folder`."""
+def link_trials(compiled: Compiled, target: Target, platform: Platform | None, folder: Path) -> Path:
+    """The program that measures `compiled` on a device that asks for `platform`, written to `folder`."""
     constants = _Constants(folder)
-    calls = [_call(compiled, index, constants) for index in chosen]
-    first = compiled.candidates[chosen[0]]
-    text = _template().render(
+    calls = [_call(compiled, index, constants) for index in range(len(compiled.candidates))]
+    first = compiled.candidates[0]
+    text = harness_template("trials.h.j2").render(
         kernels=calls,
         constants=sorted(constants.files),
-        input_bytes=_layout(first.inputs)[1],
-        output_bytes=_layout(first.outputs)[1],
-        workspace_bytes=max([1, *(compiled.interfaces[_symbol(i)].workspace for i in chosen)]),
+        input_bytes=layout(first.inputs)[1],
+        output_bytes=layout(first.outputs)[1],
+        workspace_bytes=max([1, *(interface.workspace for interface in compiled.interfaces.values())]),
         evict_bytes=max(1, target.isa.l2_bytes),
     )
     (folder / "trials.h").write_text(text)
-    shutil.copy(_HARNESS / "trials.c", folder)
+    shutil.copy(HARNESS / "trials.c", folder)
     sources = [folder / "trials.c", constants.assemble(), *compiled.sources]
     flags = ["-I", str(folder)]
     toolchain = find_toolchain(target, executable=True)
-    return build_program(sources, compiled.objects, flags, target, toolchain, folder / "trials")
+    return build_program(sources, compiled.objects, flags, target, toolchain, folder / "trials", platform)
 
 
 class _Constants:
@@ -125,8 +126,8 @@ def _call(compiled: Compiled, index: int, constants: _Constants) -> dict[str, An
     candidate, interface = compiled.candidates[index], compiled.interfaces[_symbol(index)]
     kernel = candidate.kernel
     places = {
-        **{name: ("in", at) for name, at in _layout(candidate.inputs)[0].items()},
-        **{name: ("out", at) for name, at in _layout(candidate.outputs)[0].items()},
+        **{name: ("in", at) for name, at in layout(candidate.inputs)[0].items()},
+        **{name: ("out", at) for name, at in layout(candidate.outputs)[0].items()},
     }
     types, arguments = [], []
     for name in (*kernel.reads, *kernel.writes):
@@ -145,31 +146,31 @@ def _call(compiled: Compiled, index: int, constants: _Constants) -> dict[str, An
     return {"symbol": _symbol(index), "types": types, "arguments": arguments}
 
 
-def input_bytes(candidate: Candidate, arrays: Sequence[np.ndarray[Any, Any]]) -> bytes:
-    """The inputs as the harness reads them."""
-    places, total = _layout(candidate.inputs)
+def input_bytes(infos: Sequence[TensorInfo], arrays: Sequence[np.ndarray[Any, Any]]) -> bytes:
+    """One set of inputs as the harness reads it."""
+    places, total = layout(infos)
     data = bytearray(total)
-    for (name, at), array in zip(places.items(), arrays, strict=True):
+    for info, array in zip(infos, arrays, strict=True):
         raw = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-        data[at : at + candidate.values[name].nbytes] = raw
+        data[places[info.name] : places[info.name] + info.nbytes] = raw
     return bytes(data)
 
 
-def output_arrays(candidate: Candidate, data: bytes) -> list[np.ndarray[Any, Any]]:
+def output_arrays(infos: Sequence[TensorInfo], data: bytes) -> list[np.ndarray[Any, Any]]:
     """The outputs of one candidate as the harness writes them."""
-    places, _ = _layout(candidate.outputs)
+    places, _ = layout(infos)
     return [
         np.frombuffer(data, np.dtype(info.dtype).newbyteorder("<"), info.elements, at).reshape(info.shape)
-        for info, at in zip(candidate.outputs, places.values(), strict=True)
+        for info, at in zip(infos, places.values(), strict=True)
     ]
 
 
-def output_size(candidate: Candidate) -> int:
+def output_size(infos: Sequence[TensorInfo]) -> int:
     """The bytes of `output_arrays`."""
-    return _layout(candidate.outputs)[1]
+    return layout(infos)[1]
 
 
-def _layout(infos: Sequence[TensorInfo]) -> tuple[dict[str, int], int]:
+def layout(infos: Sequence[TensorInfo]) -> tuple[dict[str, int], int]:
     """Where tensors lie behind each other, by name, and how many bytes they take."""
     places, total = {}, 0
     for info in infos:
@@ -183,13 +184,14 @@ def _symbol(index: int) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def harness_template(name: str) -> jinja2.Template:
+    """A generated header of the harness."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HARNESS),
+        loader=jinja2.FileSystemLoader(HARNESS),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.get_template("trials.h.j2")
+    return environment.get_template(name)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-Metric = Literal["seconds", "instructions"]
+from edgecompile.core.device import Metric
+
 # Why there is no figure: it could not be compiled, computed something else, ended by a signal, took too
-# long, or the device was lost while it ran.
-Failure = Literal["build", "wrong", "crash", "timeout", "device"]
+# long, the device was lost while it ran, or repeated measurements do not agree.
+Failure = Literal["build", "wrong", "crash", "timeout", "device", "noisy"]
 Json: TypeAlias = Mapping[str, Any]
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -41,9 +42,13 @@ class Trial:
 
     `candidate` are the values of the knobs; `value` is the median in seconds or instructions of one
     execution, None for a failure, which `failure` names. `spread` is the coefficient of variation over
-    `repeats` measurements. `baseline` is the value of the built-in schedule, measured in the same session.
-    `device` says what it ran on, `versions` what made its code, and `features` are what a cost model is told
-    of the candidate.
+    `repeats` measurements. `baseline` is the value of the built-in schedule, measured at the same time by the
+    same program: what compares across programs, sessions and devices is `value` divided by it. `device` says
+    what it ran on, `versions` what made its code, and `features` are what a cost model is told of the
+    candidate.
+
+    With `network`, which names one by what its kernels compute, `value` is of the whole of that network with
+    this candidate, and `baseline` with the built-in schedule in its place.
     """
 
     workload: str
@@ -58,6 +63,7 @@ class Trial:
     repeats: int = 1
     baseline: float | None = None
     features: tuple[float, ...] = ()
+    network: str = ""
 
     @property
     def identity(self) -> str:
@@ -128,6 +134,8 @@ def to_body(record: Record) -> dict[str, Any]:
         "baseline": record.baseline,
         "features": list(record.features),
     }
+    if record.network:
+        body["network"] = record.network
     if record.failure is not None:
         return body | {"failure": record.failure}
     return body | {"spread": record.spread, "repeats": record.repeats}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecompile import __version__
 from edgecompile.backends.pipeline import optimize
-from edgecompile.core.data import data_folder
+from edgecompile.core.device import Metric
+from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
 from edgecompile.core.target import Target
 from edgecompile.devices.open import open_device
@@ -20,18 +21,20 @@ from edgecompile.errors import Problem, UnsupportedError
 from edgecompile.frontend.load import import_through
 from edgecompile.frontend.options import ImportOptions
 from edgecompile.passes.canonicalize import canonicalize_passes
-from edgecompile.tuning.database import Database
+from edgecompile.tuning.curves import improvements
+from edgecompile.tuning.estimate import Estimate, estimate_tasks
 from edgecompile.tuning.extract import KernelTask, find_tasks
 from edgecompile.tuning.journal import Journal
-from edgecompile.tuning.measure import Bench
-from edgecompile.tuning.record import Metric
-from edgecompile.tuning.selection import SHIPPED
+from edgecompile.tuning.network import NetworkBench
+from edgecompile.tuning.pool import Pool
+from edgecompile.tuning.prior import learn_prior
+from edgecompile.tuning.rerank import Reranked, rerank
 from edgecompile.tuning.session import Budget, Notify, Progress, Session
+from edgecompile.tuning.shipped import open_records
+from edgecompile.tuning.versions import tool_versions
 
 Array = np.ndarray[Any, Any]
 
-# The names of things that decide what code is generated for a candidate.
-_TOOLS = ("apache-tvm", "apache-tvm-ffi")
 JOURNAL = "session.jsonl"
 
 
@@ -39,37 +42,53 @@ JOURNAL = "session.jsonl"
 class TuneOptions:
     """What `tune` may be told.
 
-    `device` names where candidates run (None: what the target names). `records` is the folder of this
-    session's records; those that are there already are made use of.
+    `devices` name where candidates run, side by side (none: what the target names). `records` is the folder
+    of this session's records; those that are there already are made use of. In the end the best candidates
+    are compared inside the network, unless `rerank` is false, or there are several threads.
     """
 
     target: Target
     records: Path
-    device: str | None = None
+    devices: tuple[str, ...] = ()
     budget: Budget = field(default_factory=Budget)
     threads: int = 1
     seed: int = 0
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     constants: Mapping[str, Array] = field(default_factory=dict)
     trust_pickle: bool = False
+    rerank: bool = True
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The tasks by name, and where the session ended."""
+    """The tasks by name, and where the session ended.
+
+    `curves` has one entry a task: (trial, speed-up over the default) wherever a trial was the best so far.
+    `reranked` are the kernels whose best candidates were compared inside the network.
+    """
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
     metric: Metric
     device: str
     progress: Progress
+    curves: tuple[tuple[tuple[int, float], ...], ...]
+    reranked: tuple[Reranked, ...] = ()
 
 
 def list_tasks(source: str, options: TuneOptions) -> list[KernelTask]:
     """The tasks of `source`. Raises UnsupportedError (EC4501) when no kernel has a choice of plans."""
+    return _tasks_of(optimized_network(source, options), source, options)
+
+
+def optimized_network(source: str, options: TuneOptions) -> Model:
+    """`source` as it is partitioned into kernels. Raises what importing raises."""
     imported = ImportOptions(options.input_shapes, options.constants, options.trust_pickle)
     model, _ = import_through(source, imported, Pipeline(canonicalize_passes()))
-    model, _ = optimize(model, options.target)
+    return optimize(model, options.target)[0]
+
+
+def _tasks_of(model: Model, source: str, options: TuneOptions) -> list[KernelTask]:
     tasks = find_tasks(model, options.target, options.target.codegen.route, options.threads)
     if not tasks:
         why = "its kernels are fixed on this target, or too small to have a choice"
@@ -80,25 +99,54 @@ def list_tasks(source: str, options: TuneOptions) -> list[KernelTask]:
 def tune(source: str, options: TuneOptions, notify: Callable[[Tuned], None] = lambda tuned: None) -> Tuned:
     """Tune `source` and return what was reached; `notify` is told after every batch.
 
-    Raises DeviceError, StoppedError (EC8001), InputError (EC3502, EC3503) and what importing raises.
+    Raises DeviceError, StoppedError (EC8001, EC8002), InputError (EC3502, EC3503), what importing raises, and
+    KeyboardInterrupt with a text that says how to go on.
     """
-    tasks = list_tasks(source, options)
-    device = open_device(options.device, options.target)
-    metric: Metric = "instructions" if device.level == "executed-in-emulator" else "seconds"
-    with device as opened:
-        described = f"{device.name}: {opened.health()}"
-    bench = Bench(options.target, device, metric)
-    versions = {"edgecompile": __version__} | {tool: version(tool) for tool in _TOOLS}
-    shipped = data_folder(SHIPPED) / options.target.name
-    with Journal(options.records / JOURNAL) as journal:
-        database = Database.open(options.records, *([shipped] if shipped.is_dir() else []))
-        session = Session(tasks, bench, database, journal, described, versions, options.seed)
+    model = optimized_network(source, options)
+    tasks = _tasks_of(model, source, options)
+    names = tuple(str(task.task.workload.description["name"]) for task in tasks)
+    sizes = tuple(len(task.task.candidates) for task in tasks)
+    reranked: list[Reranked] = []
+    with NetworkBench(model, options.target) as network, open_session(tasks, options) as session:
+        ends = time.monotonic() + options.budget.seconds
 
         def tuned(progress: Progress) -> Tuned:
-            names = tuple(str(task.task.workload.description["name"]) for task in tasks)
-            sizes = tuple(len(task.task.candidates) for task in tasks)
-            return Tuned(names, sizes, metric, described, progress)
+            curves = tuple(tuple(improvements(search.speed_ups)) for search in session.searches)
+            pool = session.pool
+            return Tuned(names, sizes, pool.metric, pool.described, progress, curves, tuple(reranked))
 
         told: Notify = lambda progress: notify(tuned(progress))  # noqa: E731
-        session.run(options.budget, told)
+        try:
+            session.run(options.budget, told)
+            if options.rerank and options.threads == 1:
+                rerank(session, network, reranked.append, lambda: time.monotonic() > ends)
+        except KeyboardInterrupt:
+            advice = "give the same command again to go on from there"
+            raise KeyboardInterrupt(f"what was measured is in {options.records}; {advice}") from None
         return tuned(session.progress(0, 0.0))
+
+
+def estimate(source: str, options: TuneOptions) -> list[Estimate]:
+    """What tuning `source` is going to take and to bring, by the records. Raises as `list_tasks`."""
+    tasks = [task.task for task in list_tasks(source, options)]
+    target = options.target.name
+    metric = open_device(next(iter(options.devices), None), options.target).metric
+    own = [options.records] if options.records.exists() else []
+    database = open_records(target, *own)
+    prior = learn_prior(database, target, metric, tasks[0].features.shape[1])
+    return estimate_tasks(tasks, database, prior, target, metric)
+
+
+@contextmanager
+def open_session(
+    tasks: Sequence[KernelTask], options: TuneOptions, journal: str = JOURNAL, goal: int | None = None
+) -> Iterator[Session]:
+    """What is known of `tasks` from earlier sessions and the shipped records, ready to go on.
+
+    New records go to the file `journal` in the folder of records. With a `goal`, every task gets so many
+    trials. Raises as `tune`.
+    """
+    devices = [open_device(spec, options.target) for spec in options.devices or (None,)]
+    with Pool(tasks, options.target, devices) as pool, Journal(options.records / journal) as writer:
+        database = open_records(options.target.name, options.records)
+        yield Session(tasks, pool, database, writer, tool_versions(), options.seed, goal)

@@ -22,6 +22,7 @@ SHIPPED = list(load_targets().values())
 EXPECTED = {
     "host",
     "x86-64",
+    "x86-64-v3",
     "cortex-a7",
     "cortex-a53",
     "cortex-a72",

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import statistics
+import time
+
 import pytest
 
 from edgecompile.core.device import RunResult
@@ -39,9 +43,30 @@ def test_wrong_outputs_are_all_wrong() -> None:
     assert all(a != b for a, b in zip(right, wrong, strict=True))
 
 
-def test_a_slow_device_takes_longer() -> None:
-    assert run_once("fake:slow").nanoseconds[0] % 100 == 0
+def test_a_slow_device_takes_ten_times_as_long() -> None:
+    assert run_once("fake:slow").nanoseconds[0] % 10 == 0
     assert run_once("fake:slow").nanoseconds[0] >= 100
+
+
+def test_a_device_gets_slow_half_way_through() -> None:
+    request = request_for(fake_runner("host"), SAMPLES, repeats=100)
+    with open_device("fake:slowing", HOST) as device:
+        times = device.run(request).nanoseconds
+    assert statistics.median(times[50:]) > 3 * statistics.median(times[:50])
+
+
+def test_a_bad_clock_scatters() -> None:
+    request = request_for(fake_runner("host"), SAMPLES, repeats=100)
+    with open_device("fake:noisy", HOST) as device:
+        times = device.run(request).nanoseconds
+    assert statistics.pstdev(times) > 0.1 * statistics.mean(times)
+
+
+def test_a_device_that_hangs_costs_the_time_out() -> None:
+    begin = time.monotonic()
+    with open_device("fake:hang", HOST) as device, pytest.raises(DeviceError, match="EC7003"):
+        device.run(request_for(fake_runner("host"), SAMPLES, timeout_s=0.5))
+    assert 0.5 <= time.monotonic() - begin < 5.5
 
 
 def test_a_fault_in_one_run_only() -> None:
@@ -51,6 +76,16 @@ def test_a_fault_in_one_run_only() -> None:
         with pytest.raises(DeviceError, match="EC7001"):
             device.run(request)
         SAMPLES.check(device.run(request).outputs)
+
+
+@pytest.mark.parametrize(("spec", "lost"), [("lost@2-3", {2, 3}), ("lost@3-", {3, 4})])
+def test_a_fault_in_some_runs(spec: str, lost: set[int]) -> None:
+    """A board that starts again, and one whose cable is pulled."""
+    request = request_for(fake_runner("host"), SAMPLES)
+    with open_device(f"fake:{spec}", HOST) as device:
+        for number in range(1, 5):
+            with pytest.raises(DeviceError) if number in lost else contextlib.nullcontext():
+                device.run(request)
 
 
 def test_an_unknown_fault_is_refused() -> None:

@@ -32,6 +32,8 @@ def test_runner_and_stand_in_network_compile_without_warnings(tmp_path: Path) ->
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2"]
     names = ("runner.c", "platform_semihosting.c", "startup_cortex_m.c")
     compiler.compile([runner / name for name in names], [*warnings, *definitions], tmp_path / "runner.o")
+    serial = (runner / "platform_serial.c", Path(__file__).parent.parent / "devices" / "board" / "board.c")
+    compiler.compile(serial, [*warnings, *definitions], tmp_path / "serial.o")
     host = find_toolchain(find_target("host"))
     linux = ("runner.c", "platform_posix.c")
     host.compile([runner / name for name in linux], [*warnings, *definitions], tmp_path / "host.o")

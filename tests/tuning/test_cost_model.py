@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecompile.tuning.cost_model import FAILED, CostModel, Measured, gains_of
+from edgecompile.tuning.cost_model import FAILED, CostModel, Measured, Prior, gains_of
 from tests.support.tuning import made_up_task
 
 
@@ -35,7 +35,7 @@ def test_it_learns_from_a_few_measurements() -> None:
 
 
 def test_what_other_tasks_taught_helps_from_the_start() -> None:
-    model = CostModel([measured(seed, 100) for seed in range(10, 14)])
+    model = CostModel(Prior([measured(seed, 100) for seed in range(10, 14)]))
     assert rank_correlation(model, 1) > 0.8
 
 
@@ -53,6 +53,6 @@ def test_failures_are_expected_to_be_slow() -> None:
 
 
 def test_the_same_measurements_teach_the_same() -> None:
-    first, second = CostModel([measured(5, 60)]), CostModel([measured(5, 60)])
+    first, second = (CostModel(Prior([measured(5, 60)])) for _ in range(2))
     features = made_up_task(6)[0].features
     np.testing.assert_array_equal(first.predict(features), second.predict(features))

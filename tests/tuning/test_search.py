@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecompile.tuning.cost_model import CostModel
+from edgecompile.tuning.cost_model import CostModel, Prior
 from edgecompile.tuning.search import Search
 from tests.support.tuning import made_up_task
 from tests.tuning.test_cost_model import measured
@@ -29,7 +29,7 @@ def test_64_trials_find_what_is_nearly_best(seed: int) -> None:
 
 def test_a_trained_model_needs_fewer_trials() -> None:
     prior = [measured(seed, 100) for seed in range(10, 16)]
-    warm = [run(seed, CostModel(prior), 32) for seed in range(6)]
+    warm = [run(seed, CostModel(Prior(prior)), 32) for seed in range(6)]
     cold = [run(seed, CostModel(), 32) for seed in range(6)]
     assert np.mean(warm) < np.mean(cold)
     assert np.mean(warm) < 1.05

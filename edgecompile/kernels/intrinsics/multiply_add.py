@@ -19,18 +19,20 @@ from edgecompile.kernels.math import Expr, cast
 @dataclass(frozen=True)
 class MultiplyAdd:
     """Vectors of `machine.lanes` columns. `by_lane` is for instruction sets (A64) whose multiply-add takes
-    one lane of a register as its factor: four elements of a row are loaded at once."""
+    one lane of a register as its factor: four elements of a row are loaded at once. `is_narrow` says that
+    there are longer vectors, which few columns would not fill."""
 
     machine: Machine
     by_lane: bool = False
     data: str = "float32"
     accumulator: str = "float32"
+    is_narrow: bool = False
 
     group = 1
 
     @property
     def name(self) -> str:
-        return f"multiply_add_{self.data}"
+        return f"multiply_add_{self.data}" + (f"_{self.lanes}" if self.is_narrow else "")
 
     @property
     def lanes(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from edgecompile.core.target import Isa
 from edgecompile.kernels.intrinsics.base import MicroKernel
+from edgecompile.kernels.intrinsics.dot import Dot
 from edgecompile.kernels.intrinsics.in_steps import PREFIX, InSteps
 from edgecompile.kernels.intrinsics.multiply_add import MultiplyAdd
 from edgecompile.kernels.intrinsics.multiply_add_int4 import MultiplyAddInt4
@@ -22,6 +23,14 @@ from edgecompile.kernels.machine import Machine
 def float_kernel(isa: Isa) -> MicroKernel:
     """The micro-kernel for float32 products."""
     return MultiplyAdd(Machine.of(isa), by_lane=isa.intrinsics and isa.triple.startswith("aarch64"))
+
+
+def few_columns_kernels(isa: Isa) -> list[MicroKernel]:
+    """Others for float32 products, which may be faster where columns do not fill vectors."""
+    machine = Machine.of(isa)
+    widths = [1 << bit for bit in range(2, machine.lanes.bit_length())]
+    narrow = [MultiplyAdd(replace(machine, lanes=w), is_narrow=True) for w in widths if w < machine.lanes]
+    return [*narrow, *(Dot(machine, width) for width in widths)]
 
 
 def int4_kernel(isa: Isa) -> MicroKernel:
@@ -50,7 +59,7 @@ def find_kernel(name: str, isa: Isa) -> MicroKernel:
         return InSteps(find_kernel(name.removeprefix(PREFIX), isa))
     machine = Machine.of(isa)
     plain = [MultiplyAdd(machine, data=data, accumulator="int32") for data in ("int8", "uint8", "int16")]
-    floats = float_kernel(isa), int4_kernel(isa)
+    floats = float_kernel(isa), int4_kernel(isa), *few_columns_kernels(isa)
     return {kernel.name: kernel for kernel in (*floats, *plain, *_integer_kernels(isa))}[name]
 
 

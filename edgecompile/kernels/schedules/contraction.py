@@ -28,7 +28,8 @@ from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.products import Matrix, Panels, multiply_rows, product_kernel
 from edgecompile.kernels.schedules.expressions import mentions, substitute, with_loops
-from edgecompile.kernels.schedules.gemm_plan import choose_register_tile
+from edgecompile.kernels.schedules.gemm_plan import choose_register_tile, register_tiles
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
 
 # Products with fewer multiplications are left to the general schedule.
 _LEAST_PRODUCTS = 4096
@@ -37,6 +38,8 @@ _FLOATS = ("float32", "float64")
 _PACKED_FROM = 4
 _BYTES = 4
 _TASKS_PER_THREAD = 8
+# What a plan may ask for.
+_PACKED, _IN_PLACE = "packed", "in place"
 
 
 @dataclass(frozen=True)
@@ -105,31 +108,69 @@ def expand_contraction(
     result: Any,
     epilogue: Callable[[Sequence[Expr], Expr], Expr],
     isa: Isa,
+    plan: LoopPlan,
 ) -> tirx.PrimFunc | None:
     """`function`, which has only this block and its epilogue, by loops of its own; None where it stays."""
-    found = find_contraction(block)
-    if found is None or not isa.vector_bits:
+    found = _find_worth(block, isa)
+    if found is None:
+        return None
+    return with_loops(function, lambda: _Emitter(found, result, epilogue, isa, plan).emit())
+
+
+def contraction_plans(block: Any, isa: Isa) -> list[LoopPlan]:
+    """The tiles and forms of the right matrix that are worth measuring; none where `block` is no product."""
+    found = _find_worth(block, isa)
+    if found is None:
+        return []
+    *_, m, n = found.extents
+    kernel = _kernel(found, isa)
+    forms = (_PACKED, _IN_PLACE) if _can_stay(found, kernel) else (_PACKED,)
+    tiles = register_tiles(kernel, Machine.of(isa), m, n)
+    return [LoopPlan(rows, columns, form=form) for rows, columns in tiles for form in forms]
+
+
+def _find_worth(block: Any, isa: Isa) -> Contraction | None:
+    """A product that is large enough, for an instruction set with vectors."""
+    found = find_contraction(block) if isa.vector_bits else None
+    if found is None:
         return None
     *_, rows, columns = found.extents
-    if min(rows, columns, found.depth) < 2 or rows * columns * found.depth < _LEAST_PRODUCTS:
-        return None
-    return with_loops(function, lambda: _Emitter(found, result, epilogue, isa).emit())
+    small = min(rows, columns, found.depth) < 2 or rows * columns * found.depth < _LEAST_PRODUCTS
+    return None if small else found
+
+
+def _kernel(task: Contraction, isa: Isa) -> MicroKernel:
+    kernel = product_kernel(isa, task.dtype)
+    if isinstance(kernel, MultiplyAdd) and not task.left.runs_along(task.left.variables[-1]):
+        return replace(kernel, by_lane=False)
+    return kernel
+
+
+def _can_stay(task: Contraction, kernel: MicroKernel) -> bool:
+    """Whether the right matrix can be read where it is."""
+    return task.right.runs_along(task.left.variables[-2]) and task.extents[-1] % kernel.lanes == 0
 
 
 class _Emitter:
     def __init__(
-        self, task: Contraction, result: Any, epilogue: Callable[[Sequence[Expr], Expr], Expr], isa: Isa
+        self,
+        task: Contraction,
+        result: Any,
+        epilogue: Callable[[Sequence[Expr], Expr], Expr],
+        isa: Isa,
+        plan: LoopPlan,
     ) -> None:
         self.task, self.epilogue = task, epilogue
         self.result = T.buffer_proxy(result)
         *self.batch, self.m, self.n = task.extents
         self.row, self.column, self.k = task.left.variables[-3:]
-        self.kernel = self._kernel(isa)
+        self.kernel = _kernel(task, isa)
         machine = Machine.of(isa)
-        self.rows, self.tile = choose_register_tile(self.kernel, machine, self.m, self.n, task.depth)
-        in_place = task.right.runs_along(self.column) and self.n % self.kernel.lanes == 0
+        rows, tile = choose_register_tile(self.kernel, machine, self.m, self.n, task.depth)
+        self.rows, self.tile = plan.rows or rows, plan.columns or tile
         again = self.m >= _PACKED_FROM * self.rows and task.depth * self.n * _BYTES > machine.l1_bytes
-        self.packs = not in_place or again
+        packs = again if plan.form is None else plan.form == _PACKED
+        self.packs = packs or not _can_stay(task, self.kernel)
         self.block = self._rows_of_a_task(machine.threads)
 
     def _rows_of_a_task(self, threads: int) -> int:
@@ -140,12 +181,6 @@ class _Emitter:
         tiles = -(-self.m // (tasks * self.rows))
         least = _PACKED_FROM if self.packs else 1
         return min(self.m, max(tiles, least) * self.rows)
-
-    def _kernel(self, isa: Isa) -> MicroKernel:
-        kernel = product_kernel(isa, self.task.dtype)
-        if isinstance(kernel, MultiplyAdd) and not self.task.left.runs_along(self.k):
-            return replace(kernel, by_lane=False)
-        return kernel
 
     def emit(self) -> None:
         """All products, in blocks of rows."""

@@ -4,23 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
+import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir import Call
 from tvm.ir.expr import TensorLoad
 from tvm.sym import Analyzer
 from tvm_ffi.structural import structural_walk
 
+from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.expressions import mentions
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
+
+# Vectors of up to so many times the usual lanes, and so many of them written out, are worth measuring.
+_WIDER = 4
+_UNROLLED = (1, 2, 4)
 
 
-def vectorize_elementwise(schedule: s_tir.Schedule, block: Any, lanes: int) -> None:
+def store_lanes(schedule: s_tir.Schedule, block: Any, machine: Machine) -> int:
+    """Lanes of a vector for a block's result: small elements fill a register of 16 bytes at least."""
+    element = tvm_ffi.dtype(str(schedule.get(block).writes[0].source.ty.dtype))
+    return max(machine.lanes, 128 // int(element.bits)) if machine.lanes > 1 else 1
+
+
+def elementwise_plans(schedule: s_tir.Schedule, block: Any, machine: Machine) -> list[LoopPlan]:
+    """The vectors, and how many of them are written out, that are worth measuring for `block`."""
+    usual, elements = store_lanes(schedule, block, machine), 1
+    for variable in schedule.get(block).iter_vars:
+        elements *= int(variable.dom.extent)
+    widths = [1 << bit for bit in range((_WIDER * usual).bit_length())] if usual > 1 else [1]
+    return [
+        LoopPlan(lanes=lanes, unroll=unroll)
+        for lanes in widths
+        for unroll in _UNROLLED
+        if lanes * unroll <= elements
+    ]
+
+
+def vectorize_elementwise(schedule: s_tir.Schedule, block: Any, lanes: int, unroll: int = 1) -> None:
     """Compute `lanes` neighbours at a time where their operands are neighbours too, or the same for all.
+
+    Of such vectors, `unroll` are written out.
 
     The innermost loops are fused as far as every operand is laid out like the result in them, or does not
     depend on them. What is left over at the end of the fused loop stays scalar.
     """
     body, loops = schedule.get(block), schedule.get_loops(block)
-    if lanes < 2 or len(loops) != len(body.iter_vars):
+    if lanes * unroll < 2 or len(loops) != len(body.iter_vars):
         return
     count = _fusible_loops(body)
     if count:
@@ -32,12 +61,18 @@ def vectorize_elementwise(schedule: s_tir.Schedule, block: Any, lanes: int) -> N
         loop = loops[crosswise]
         schedule.reorder(*loops[crosswise + 1 :], loop)
     extent = int(schedule.get(loop).extent)
-    whole = extent - extent % lanes
+    whole = extent - extent % (lanes * unroll)
     if whole == 0:
         return
     if whole < extent:
         loop = schedule.loop_partition(loop, [whole, None])[0]
-    schedule.vectorize(schedule.split(loop, [None, lanes])[1])
+    if unroll > 1:
+        _, loop = schedule.split(loop, [None, lanes * unroll])
+    vectors, vector = schedule.split(loop, [None, lanes])
+    if unroll > 1:
+        schedule.unroll(vectors)
+    if lanes > 1:
+        schedule.vectorize(vector)
 
 
 def _fusible_loops(body: Any) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edgecompile.kernels.compute import Window
 from edgecompile.kernels.compute_depthwise import DepthwisePlan
@@ -16,9 +17,33 @@ from edgecompile.kernels.compute_winograd import WinogradPlan
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.gemm_plan import Product, line_window
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.winograd_plan import direct_cycles, winograd_cycles
 
 _SUMS_BYTES = 4
+# How many features every plan has.
+_COUNT = 27
+
+
+# What takes the place of the size of Winograd's tiles, by the kind of a plan.
+_DEPTHWISE, _LOOPS, _OPTION = -1.0, -2.0, -3.0
+_ORDERS = (None, "rows", "columns", "lines")
+_FORMS = (None, "interleave", "take apart", "blocks", "loops", "packed", "in place")
+
+
+@dataclass(frozen=True)
+class LoopWork:
+    """What a kernel of the general schedule computes: a result of `shape`, each element in so many `steps`.
+
+    `element_bytes` is the size of an element, `lanes` are those of the usual vector; `operands` are read.
+    """
+
+    shape: Sequence[int]
+    steps: int
+    element_bytes: int
+    lanes: int
+    operands: int
+    reduces: bool
 
 
 def product_features(
@@ -71,7 +96,7 @@ def depthwise_features(machine: Machine, shape: Sequence[int], plan: DepthwisePl
     own = [
         *_sizes(machine, shape, 1, taps, channels, plan.window),
         0.0,
-        -1.0,
+        _DEPTHWISE,
         float(plan.lanes),
         1.0,
         0.0,
@@ -90,6 +115,43 @@ def depthwise_features(machine: Machine, shape: Sequence[int], plan: DepthwisePl
     ]
     steps = math.prod(shape[:-2]) * -(-width // plan.pixels) * -(-channels // plan.lanes)
     return [*own, _log(steps * plan.pixels * taps)]
+
+
+def loop_features(machine: Machine, work: LoopWork, plan: LoopPlan) -> list[float]:
+    """The features of a plan for a kernel of the general schedule."""
+    columns = work.shape[-1] if work.shape else 1
+    rows = math.prod(work.shape[:-1])
+    lanes = plan.lanes or work.lanes
+    width, height = plan.columns or lanes, plan.rows or 1
+    tile_bytes = width * height * work.element_bytes
+    result_bytes = rows * columns * work.element_bytes
+    return [
+        *_sizes(machine, (rows, columns), columns, work.steps, work.operands, None),
+        float(work.element_bytes),
+        _LOOPS,
+        float(lanes),
+        float(_ORDERS.index(plan.order)),
+        float(_FORMS.index(plan.form)),
+        float(plan.rows or 0),
+        (plan.columns or 0) / work.lanes,
+        height * width / work.lanes / machine.in_flight,
+        (height + 1) * width / work.lanes / machine.registers,
+        float(plan.unroll or 0),
+        _used(rows, height),
+        _used(columns, width),
+        float(work.reduces),
+        _log(tile_bytes) - _log(machine.l1_bytes),
+        _log(work.steps * width * work.element_bytes) - _log(machine.l1_bytes),
+        _log(result_bytes) - _log(machine.l1_bytes),
+        _log(result_bytes) - _log(machine.l2_bytes),
+        _log(rows * columns * work.steps),
+    ]
+
+
+def option_features(machine: Machine, shape: Sequence[int], value: int) -> list[float]:
+    """The features of a definition that depends on one number."""
+    own = [*_sizes(machine, shape, shape[-1] if shape else 1, 1, 1, None), 0.0, _OPTION, float(value)]
+    return own + [0.0] * (_COUNT - len(own))
 
 
 def _sizes(

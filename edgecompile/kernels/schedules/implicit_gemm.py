@@ -27,7 +27,7 @@ from edgecompile.kernels.compact import widened
 from edgecompile.kernels.compute import unflatten
 from edgecompile.kernels.compute_gemm import GemmPlan, rows_of
 from edgecompile.kernels.intrinsics.base import MicroKernel, Operands, Scales
-from edgecompile.kernels.loops import choose, flat_view, lane_loop, local, powers_of_two, span
+from edgecompile.kernels.loops import choose, fill_run, flat_view, lane_loop, local, powers_of_two, span
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.definition import Definition
 from edgecompile.kernels.schedules.expressions import with_loops
@@ -211,6 +211,9 @@ class _Emitter:
         with T.serial(0, count) as row:
             position = unflatten(first + row, self.shape[:-1])
             gather_row(panel, row * plan.depth, self.definition.data, position, plan, group)
+            if self.kernel.data.startswith("float"):
+                # A weight of 0 does not make 0 of what is no number.
+                fill_run(panel, row * plan.depth + plan.k, plan.depth - plan.k, 0)
         return Rows(panel, 0, plan.depth, plan.depth, (), partial(self._position, first))
 
     def _position(self, first: Expr, row: Expr) -> list[Expr]:

@@ -1,13 +1,15 @@
-"""The design space of the planned kernels: every plan that is worth measuring for one workload.
+"""Design spaces: every plan that is worth measuring for one workload, the analytic choice first.
 
-The knobs are those of the plans: the micro-kernel and its tile, where rows come from, how much is worked on
-at a time, and Winograd's algorithm where it applies. The analytic choice is always the first.
+Here are those of the planned kernels, whose knobs are the micro-kernel and its tile, where rows come from,
+how much is worked on at a time, and Winograd's algorithm where it applies; and those of a single number. The
+space of all other kernels is in loop_space.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import prod
 from typing import Any, Protocol, TypeAlias
 
@@ -16,7 +18,13 @@ from edgecompile.kernels.compute_gemm import GemmPlan, Source, rows_of
 from edgecompile.kernels.compute_winograd import WinogradPlan
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.machine import Machine
-from edgecompile.kernels.schedules.features import depthwise_features, product_features
+from edgecompile.kernels.schedules.features import (
+    LoopWork,
+    depthwise_features,
+    loop_features,
+    option_features,
+    product_features,
+)
 from edgecompile.kernels.schedules.gemm_plan import (
     Product,
     choose_source,
@@ -24,10 +32,20 @@ from edgecompile.kernels.schedules.gemm_plan import (
     plan_product,
     register_tiles,
 )
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.winograd_plan import has_winograd_form, plan_winograd
 from edgecompile.kernels.winograd import TILES
 
-Plan: TypeAlias = GemmPlan | WinogradPlan | DepthwisePlan
+
+@dataclass(frozen=True)
+class Option:
+    """One number that a definition depends on, by the name of its knob."""
+
+    name: str
+    value: int
+
+
+Plan: TypeAlias = GemmPlan | WinogradPlan | DepthwisePlan | LoopPlan | Option
 
 # Where rows may come from besides the place that the analytic model prefers: any window can be gathered.
 _SOURCES: dict[Source, tuple[Source, ...]] = {
@@ -45,6 +63,11 @@ class Space(Protocol):
     @property
     def usual(self) -> Plan: ...
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is likely more than the usual plan; quickly told."""
+        ...
+
     def plans(self) -> list[Plan]:
         """Every plan once, the usual one first."""
         ...
@@ -56,7 +79,10 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class ProductSpace:
-    """Plans for a product by `kernel`; `converts`: rows are stored in another element type than it needs."""
+    """Plans for a product by `kernel`, or by one of the `others`.
+
+    `converts`: rows are stored in another element type than it needs.
+    """
 
     usual: GemmPlan | WinogradPlan
     kernel: MicroKernel
@@ -64,38 +90,75 @@ class ProductSpace:
     product: Product
     converts: bool = False
     winograd: bool = False
+    others: Sequence[MicroKernel] = ()
+    is_open = True
 
     def plans(self) -> list[Plan]:
-        found: dict[str, Plan] = {self.usual.dump(): self.usual}
-        for plan in gemm_space(self.kernel, self.machine, self.product, self.converts):
-            found.setdefault(plan.dump(), plan)
-        for other in winograd_space(self.kernel, self.machine, self.product) if self.winograd else ():
-            found.setdefault(other.dump(), other)
-        return list(found.values())
+        kernels = (self.kernel, *self.others)
+        spaces = (gemm_space(kernel, self.machine, self.product, self.converts) for kernel in kernels)
+        direct = chain.from_iterable(spaces)
+        other = winograd_space(self.kernel, self.machine, self.product) if self.winograd else ()
+        return list(dict.fromkeys((self.usual, *direct, *other)))
 
     def features(self, plan: Plan) -> list[float]:
-        assert not isinstance(plan, DepthwisePlan)
-        return product_features(self.kernel, self.machine, self.product, plan)
+        assert isinstance(plan, GemmPlan | WinogradPlan)
+        name = plan.kernel if isinstance(plan, GemmPlan) else self.kernel.name
+        kernel = next(one for one in (self.kernel, *self.others) if one.name == name)
+        return product_features(kernel, self.machine, self.product, plan)
 
 
 @dataclass(frozen=True)
 class DepthwiseSpace:
-    """Plans for a depthwise convolution into `shape`, with tiles of at most `most_pixels` pixels."""
+    """Plans for a depthwise convolution into `shape` that vary `planned`, with at most `most_pixels` a tile.
 
-    usual: DepthwisePlan
+    `usual` is `planned` itself, or the general schedule.
+    """
+
+    usual: DepthwisePlan | LoopPlan
+    planned: DepthwisePlan
     machine: Machine
     shape: Sequence[int]
     most_pixels: int
+    is_open = True
 
     def plans(self) -> list[Plan]:
-        found: dict[str, Plan] = {self.usual.dump(): self.usual}
-        for plan in depthwise_space(self.usual, self.shape, self.most_pixels):
-            found.setdefault(plan.dump(), plan)
-        return list(found.values())
+        others = depthwise_space(self.planned, self.shape, self.most_pixels)
+        return list(dict.fromkeys((self.usual, self.planned, *others)))
 
     def features(self, plan: Plan) -> list[float]:
+        if isinstance(plan, LoopPlan):
+            return loop_features(self.machine, self._general(), plan)
         assert isinstance(plan, DepthwisePlan)
         return depthwise_features(self.machine, self.shape, plan)
+
+    def _general(self) -> LoopWork:
+        taps = prod(self.planned.window.kernel)
+        return LoopWork(self.shape, taps, 4, self.machine.lanes, 2, True)
+
+
+@dataclass(frozen=True)
+class OptionSpace:
+    """The `values` of one number, the usual one first, for a kernel with a result of `shape`."""
+
+    name: str
+    values: Sequence[int]
+    machine: Machine
+    shape: Sequence[int]
+
+    @property
+    def usual(self) -> Option:
+        return Option(self.name, self.values[0])
+
+    @property
+    def is_open(self) -> bool:
+        return len(self.values) > 1
+
+    def plans(self) -> list[Plan]:
+        return [Option(self.name, value) for value in dict.fromkeys(self.values)]
+
+    def features(self, plan: Plan) -> list[float]:
+        assert isinstance(plan, Option)
+        return option_features(self.machine, self.shape, plan.value)
 
 
 class PlanChoice(Protocol):
@@ -115,6 +178,10 @@ class UsualPlan:
 
 def knobs(plan: Plan) -> dict[str, Any]:
     """The values that were free to choose: what a candidate is called in records."""
+    if isinstance(plan, LoopPlan):
+        return plan.knobs or {"loops": "usual"}
+    if isinstance(plan, Option):
+        return {plan.name: plan.value}
     if isinstance(plan, WinogradPlan):
         return {"winograd": plan.tile} | knobs(plan.product)
     if isinstance(plan, DepthwisePlan):

@@ -23,11 +23,14 @@ from edgecompile.core.target import Isa
 from edgecompile.kernels.loops import Buffer, flat_view, lane_loop, local, span
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.expressions import mentions, with_loops
+from edgecompile.kernels.schedules.loop_plan import LoopPlan, Order
 
 # Blocks larger than this would not fit into the registers of any machine.
 _MAX_BLOCK = 16
 # Extents below this are interleaved: it takes one shuffle less than the extent for each vector.
 _FEW = 8
+# What a plan may ask for: a few rows or columns in whole vectors, square blocks, or the general schedule.
+_INTERLEAVE, _APART, _BLOCKS, LOOPS = "interleave", "take apart", "blocks", "loops"
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,42 @@ def _swapped_groups(order: Sequence[int]) -> tuple[int, int] | None:
     return (start, middle) if list(order) == expected else None
 
 
-def expand_transposition(function: tirx.PrimFunc, block: Any, isa: Isa) -> tirx.PrimFunc | None:
-    """`function`, which has only this block, in vectors; None where that does not apply."""
+def expand_transposition(
+    function: tirx.PrimFunc, block: Any, isa: Isa, plan: LoopPlan
+) -> tirx.PrimFunc | None:
+    """`function`, which has only this block, in vectors; None where that does not apply or is not planned."""
+    found = _find_in_vectors(block, isa)
+    if found is None or plan.form == LOOPS:
+        return None
+    task, lanes = found
+    return with_loops(function, lambda: _Emitter(task, plan.lanes or lanes, plan).emit())
+
+
+def transposition_plans(block: Any, isa: Isa) -> list[LoopPlan]:
+    """The ways that are worth measuring; none where `block` is no transposition in vectors."""
+    found = _find_in_vectors(block, isa)
+    if found is None:
+        return []
+    task, _ = found
+    sizes = [1 << bit for bit in range(1, _MAX_BLOCK.bit_length())]
+    few = [
+        LoopPlan(lanes=lanes, form=form)
+        for form, count, along in ((_INTERLEAVE, task.rows, task.columns), (_APART, task.columns, task.rows))
+        for lanes in sizes
+        if count < _FEW and lanes <= along
+    ]
+    orders: tuple[Order, ...] = ("columns", "rows")
+    blocks = [
+        LoopPlan(order=order, lanes=size, form=_BLOCKS)
+        for size in sizes
+        for order in orders
+        if size <= min(task.rows, task.columns)
+    ]
+    return few + blocks
+
+
+def _find_in_vectors(block: Any, isa: Isa) -> tuple[Transposition, int] | None:
+    """A transposition that vectors are good for, and the lanes of one."""
     found = find_transposition(block) if isa.vector_bits and isa.intrinsics else None
     if found is None:
         return None
@@ -96,26 +133,29 @@ def expand_transposition(function: tirx.PrimFunc, block: Any, isa: Isa) -> tirx.
     lanes = min(isa.vector_bits // bits, _MAX_BLOCK)
     if lanes < 2 or min(found.rows, found.columns) < 2 or max(found.rows, found.columns) < lanes:
         return None
-    return with_loops(function, lambda: _Emitter(found, lanes).emit())
+    return found, lanes
 
 
 class _Emitter:
-    def __init__(self, task: Transposition, lanes: int) -> None:
-        self.task, self.lanes = task, lanes
+    def __init__(self, task: Transposition, lanes: int, plan: LoopPlan) -> None:
+        self.task, self.lanes, self.plan = task, lanes, plan
         self.dtype = str(task.source.ty.dtype)
 
     def emit(self) -> None:
         """All matrices."""
         task = self.task
         self.source, self.result = flat_view(task.source), flat_view(task.result)
+        emit = {_INTERLEAVE: self._interleave, _APART: self._take_apart, _BLOCKS: self._blocks}[self._form()]
         with T.serial(0, task.batch) as matrix:
-            start = matrix * (task.rows * task.columns)
-            if task.rows < _FEW and task.columns >= self.lanes:
-                self._interleave(start)
-            elif task.columns < _FEW and task.rows >= self.lanes:
-                self._take_apart(start)
-            else:
-                self._blocks(start)
+            emit(matrix * (task.rows * task.columns))
+
+    def _form(self) -> str:
+        task = self.task
+        if self.plan.form is not None:
+            return self.plan.form
+        if task.rows < _FEW and task.columns >= self.lanes:
+            return _INTERLEAVE
+        return _APART if task.columns < _FEW and task.rows >= self.lanes else _BLOCKS
 
     def _interleave(self, start: Expr) -> None:
         """Few rows: `lanes` columns of all of them become that many neighbours each."""
@@ -149,8 +189,9 @@ class _Emitter:
         task = self.task
         size = min(self.lanes, 1 << (min(task.rows, task.columns).bit_length() - 1))
         down, across = task.rows // size, task.columns // size
-        with T.serial(0, across) as i, T.serial(0, down) as j:
-            column, row = i * size, j * size
+        by_rows = self.plan.order == "rows"
+        with T.serial(0, down if by_rows else across) as i, T.serial(0, across if by_rows else down) as j:
+            column, row = (j * size, i * size) if by_rows else (i * size, j * size)
             buffers = local(size * size, self.dtype), local(size * size, self.dtype)
             for k in range(size):
                 place = start + (row + k) * task.columns + column

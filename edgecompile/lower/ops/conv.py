@@ -9,7 +9,7 @@ from edgecompile.kernels.compute import Layout, add_bias, shape_of
 from edgecompile.kernels.intrinsics.select import float_kernel
 from edgecompile.lower.geometry import transposed_window_of, window_of
 from edgecompile.lower.layouts import both_layouts
-from edgecompile.lower.planned import planned_conv
+from edgecompile.lower.planned import is_depthwise, planned_conv, planned_depthwise
 from edgecompile.lower.registry import Kind, NodeView, Tensor
 
 
@@ -19,6 +19,10 @@ def conv(n: NodeView, layout: Layout) -> Tensor:
     out = n.outputs[0]
     window = window_of(n, layout, shape_of(n.input(1))[2:])
     values = n.const(1)
+    if layout.channels_last and values is not None and _is_plain_depthwise(n, values):
+        planned = planned_depthwise(n, values, window)
+        if planned is not None:
+            return add_bias(planned, n.input(2) if n.has(2) else None, layout, out.dtype)
     if values is None:
         weights = compute_conv.read_conv(n.input(1))
     elif layout.channels_last and _has_depth(n, values):
@@ -29,6 +33,12 @@ def conv(n: NodeView, layout: Layout) -> Tensor:
         weights = compute_conv.read_packed(packed)
     total = compute_conv.conv(n.input(0), weights, window, n.attr("group", 1), out.shape, layout)
     return add_bias(total, n.input(2) if n.has(2) else None, layout, out.dtype)
+
+
+def _is_plain_depthwise(n: NodeView, weights: np.ndarray) -> bool:
+    """Whether it is depthwise, with several channels, by weights that are stored in float32."""
+    plain = weights.dtype == np.float32 and n.compact(1) is None and len(weights) > 1
+    return plain and is_depthwise(n, weights)
 
 
 def _has_depth(n: NodeView, weights: np.ndarray) -> bool:

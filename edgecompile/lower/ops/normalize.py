@@ -10,9 +10,9 @@ from edgecompile.kernels import compute_normalize
 from edgecompile.kernels.compute import Layout, accumulator, broadcast_index, shape_of
 from edgecompile.kernels.compute_normalize import Boxes, Statistics
 from edgecompile.kernels.loops import Buffer
-from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr, cast, const, sqrt
 from edgecompile.lower.layouts import both_layouts
+from edgecompile.lower.planned import row_lanes
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -70,7 +70,7 @@ def lp_normalization(n: NodeView) -> Tensor:
     """x divided by its norm along `axis`."""
     data = n.input(0)
     boxes = Boxes.along(shape_of(data), _axis(n))
-    return compute_normalize.lp_normalize(data, boxes, int(n.attr("p", 2)), _lanes(n))
+    return compute_normalize.lp_normalize(data, boxes, int(n.attr("p", 2)), row_lanes(n))
 
 
 @both_layouts("InstanceNormalization", Kind.OPAQUE)
@@ -93,10 +93,6 @@ def local_response_normalization(n: NodeView, layout: Layout) -> Tensor:
     return compute_normalize.local_response_normalize(n.input(0), n.attr("size"), alpha, beta, bias, layout)
 
 
-def _lanes(n: NodeView) -> int:
-    return Machine.of(n.isa).row_lanes
-
-
 def _axis(n: NodeView) -> int:
     return int(n.attr("axis", -1)) % len(n.outputs[0].shape)
 
@@ -112,7 +108,9 @@ def _layer_normalize(n: NodeView, axis: int, centred: bool, wanted: Statistics) 
         factors = [cast(b[broadcast_index(index, e)], total) for b, e in zip(buffers, extents, strict=True)]
         return _affine(factors, value)
 
-    return compute_normalize.standardize(data, parameters, boxes, epsilon, finish, _lanes(n), centred, wanted)
+    return compute_normalize.standardize(
+        data, parameters, boxes, epsilon, finish, row_lanes(n), centred, wanted
+    )
 
 
 def _group_normalize(n: NodeView, count: int, layout: Layout) -> Tensor:
@@ -125,7 +123,7 @@ def _group_normalize(n: NodeView, count: int, layout: Layout) -> Tensor:
         return _affine([cast(buffer[channel], total) for buffer in buffers], value)
 
     parameters = [n.input(1), n.input(2)]
-    return compute_normalize.standardize(data, parameters, boxes, epsilon, finish, _lanes(n))[0]
+    return compute_normalize.standardize(data, parameters, boxes, epsilon, finish, row_lanes(n))[0]
 
 
 def _affine(parameters: Sequence[Expr], value: Expr) -> Expr:

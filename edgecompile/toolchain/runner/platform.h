@@ -15,7 +15,7 @@ int platform_write(int file, const void* data, size_t bytes);
 /* Returns 0 when everything that was written is stored. */
 int platform_close(int file);
 
-/* Nanoseconds since some moment, or a negative number on a machine without a clock. */
+/* Nanoseconds since some moment, or whatever a board counts; negative on a machine without a clock. */
 int64_t platform_clock(void);
 
 /* One line of results, and one line on what went wrong; `text` ends with a newline. */

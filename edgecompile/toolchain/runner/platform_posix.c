@@ -49,4 +49,8 @@ void platform_complain(const char* text) { fputs(text, stderr); }
 
 _Noreturn void platform_exit(int status) { exit(status); }
 
-int main(int argc, char** argv) { return runner_main(argc, argv); }
+/* Lines leave as they come: when the program crashes they tell how far it was. */
+int main(int argc, char** argv) {
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+  return runner_main(argc, argv);
+}

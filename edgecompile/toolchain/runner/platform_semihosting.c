@@ -1,8 +1,6 @@
 /* Arm microcontrollers under an emulator or a debug probe: files and command line by semihosting.
  * Operations as in Arm's "Semihosting for AArch32 and AArch64" specification. */
-#include "platform.h"
-
-#include <string.h>
+#include "command_line.h"
 
 enum operation {
   SYS_OPEN = 0x01,
@@ -14,7 +12,10 @@ enum operation {
   SYS_EXIT_EXTENDED = 0x20,
 };
 enum { OPEN_READ_BINARY = 1, OPEN_WRITE_BINARY = 5, APPLICATION_EXIT = 0x20026 };
-enum { MAX_ARGUMENTS = 8 };
+
+/* A board has these, an emulator has not. */
+__attribute__((weak)) void board_start(void);
+__attribute__((weak)) int64_t board_count(void);
 
 static int semihost(int operation, const void* block) {
   register int r0 __asm__("r0") = operation;
@@ -46,7 +47,7 @@ int platform_close(int file) {
 }
 
 /* An emulator counts instructions; its time would say nothing about the device. */
-int64_t platform_clock(void) { return -1; }
+int64_t platform_clock(void) { return board_count ? board_count() : -1; }
 
 void platform_print(const char* text) { semihost(SYS_WRITE0, text); }
 
@@ -57,17 +58,10 @@ _Noreturn void platform_exit(int status) {
   for (;;) semihost(SYS_EXIT_EXTENDED, block);
 }
 
-/* Cuts the host's command line at its spaces. */
 int main(void) {
   static char line[256];
-  static char* argv[MAX_ARGUMENTS];
   uintptr_t block[2] = {(uintptr_t)line, sizeof line};
-  int argc = 0;
+  if (board_start) board_start();
   if (semihost(SYS_GET_CMDLINE, block) != 0) line[0] = '\0';
-  for (char* next = line; *next != '\0' && argc < MAX_ARGUMENTS;) {
-    argv[argc++] = next;
-    next += strcspn(next, " ");
-    if (*next != '\0') *next++ = '\0';
-  }
-  return runner_main(argc, argv);
+  return run_line(line);
 }

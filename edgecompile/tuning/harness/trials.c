@@ -1,11 +1,14 @@
 /* Measures candidate kernels that compute the same from the same inputs. Speaks the protocol of the runner of
- * networks (toolchain/runner/runner.c), in which a candidate is what a sample is there:
+ * networks (toolchain/runner/runner.c); what a sample is there, is here a candidate with one of two sets of
+ * inputs:
  *
- *   trials IN OUT CANDIDATES REPEATS
+ *   trials IN OUT SAMPLES REPEATS
  *
- * IN holds the inputs. OUT receives each candidate's outputs, from its first run. All candidates run once, then
- * all of them again, REPEATS times, so that what disturbs the machine disturbs all. For each run a line goes to
- * the standard output: {"sample":0,"repeat":0,"ns":1234}.
+ * IN holds a byte for each candidate, which is not 0 when it shall run, then both sets of inputs. OUT receives
+ * the outputs of each candidate from the second set, in order, then those from the first set. All candidates
+ * run once with the second set, which is for checking; then all of them with the first one, REPEATS times, so
+ * that what disturbs the machine disturbs all. For each run a line goes to the standard output:
+ * {"sample":0,"repeat":0,"ns":1234}. Whoever reads the lines knows which candidate ran when it all ended.
  *
  * trials.h is generated: TRIALS functions in `trials`, and the sizes of the buffers. Before each run
  * TRIALS_EVICT_BYTES are read and written, so that a kernel finds its operands as far away as it does in a
@@ -17,12 +20,13 @@
 #include "platform.h"
 
 enum status { STATUS_USAGE = 64, STATUS_INPUT_FILE = 65, STATUS_OUTPUT_FILE = 66, STATUS_OVERRUN = 71 };
-enum { MAX_COUNT = 1000000 };
+enum { MAX_COUNT = 1000000, SETS = 2 };
 /* What memory holds that the kernel has not written: large in every type. What lies behind a buffer. */
 enum { GARBAGE = 0x7F, CANARY = 0xC5, GUARD_BYTES = 256 };
 
 #define BUFFER(name, bytes) static unsigned char name[(bytes) + GUARD_BYTES] __attribute__((aligned(64)))
-BUFFER(inputs, TRIALS_INPUT_BYTES);
+static unsigned char selected[TRIALS];
+static unsigned char inputs[SETS][TRIALS_INPUT_BYTES] __attribute__((aligned(64)));
 BUFFER(outputs, TRIALS_OUTPUT_BYTES);
 BUFFER(workspace, TRIALS_WORKSPACE_BYTES);
 BUFFER(far_away, TRIALS_EVICT_BYTES);
@@ -76,11 +80,11 @@ static void check_guard(const unsigned char* guard) {
   }
 }
 
-static int64_t run(int candidate) {
+static int64_t run(int candidate, int set) {
   evict();
   edgecompile_mark();
   const int64_t begin = platform_clock();
-  trials[candidate](inputs, outputs, workspace);
+  trials[candidate](inputs[set], outputs, workspace);
   const int64_t end = platform_clock();
   edgecompile_mark();
   check_guard(outputs + TRIALS_OUTPUT_BYTES);
@@ -88,31 +92,44 @@ static int64_t run(int candidate) {
   return begin < 0 ? -1 : end - begin;
 }
 
-static void read_inputs(const char* path) {
-  const int file = platform_open(path, 0);
-  if (file < 0 || platform_read(file, inputs, TRIALS_INPUT_BYTES) != 0) {
-    fail(STATUS_INPUT_FILE, "trials: cannot read the inputs\n");
+/* Runs the selected candidates one after the other, and writes their outputs unless `file` is negative. */
+static void run_all(int set, int sample, int repeat, int file) {
+  for (int candidate = 0; candidate < TRIALS; ++candidate) {
+    if (!selected[candidate]) continue;
+    if (file >= 0) memset(outputs, GARBAGE, TRIALS_OUTPUT_BYTES);
+    print_run(sample++, repeat, run(candidate, set));
+    if (file >= 0 && platform_write(file, outputs, TRIALS_OUTPUT_BYTES) != 0) {
+      fail(STATUS_OUTPUT_FILE, "trials: cannot write the outputs\n");
+    }
   }
+}
+
+/* Returns how many candidates are selected. */
+static int read_inputs(const char* path) {
+  const int file = platform_open(path, 0);
+  int failed = file < 0 || platform_read(file, selected, TRIALS) != 0;
+  for (int set = 0; set < SETS && !failed; ++set) {
+    failed = platform_read(file, inputs[set], TRIALS_INPUT_BYTES) != 0;
+  }
+  if (failed) fail(STATUS_INPUT_FILE, "trials: cannot read the inputs\n");
   platform_close(file);
+  int count = 0;
+  for (int candidate = 0; candidate < TRIALS; ++candidate) count += selected[candidate] != 0;
+  return count;
 }
 
 int runner_main(int argc, char** argv) {
-  const int count = argc == 5 ? number(argv[3]) : -1, repeats = argc == 5 ? number(argv[4]) : -1;
-  if (count != TRIALS || repeats < 1) fail(STATUS_USAGE, "usage: trials IN OUT CANDIDATES REPEATS\n");
-  read_inputs(argv[1]);
+  const int samples = argc == 5 ? number(argv[3]) : -1, repeats = argc == 5 ? number(argv[4]) : -1;
+  if (samples < 1 || repeats < 1) fail(STATUS_USAGE, "usage: trials IN OUT SAMPLES REPEATS\n");
+  const int count = read_inputs(argv[1]);
+  if (samples != SETS * count) fail(STATUS_USAGE, "trials: SAMPLES and what is selected do not fit\n");
   memset(outputs + TRIALS_OUTPUT_BYTES, CANARY, GUARD_BYTES);
   memset(workspace, CANARY, sizeof workspace);
   const int file = platform_open(argv[2], 1);
   if (file < 0) fail(STATUS_OUTPUT_FILE, "trials: cannot create the output file\n");
-  for (int repeat = 0; repeat < repeats; ++repeat) {
-    for (int candidate = 0; candidate < TRIALS; ++candidate) {
-      if (repeat == 0) memset(outputs, GARBAGE, TRIALS_OUTPUT_BYTES);
-      print_run(candidate, repeat, run(candidate));
-      if (repeat == 0 && platform_write(file, outputs, TRIALS_OUTPUT_BYTES) != 0) {
-        fail(STATUS_OUTPUT_FILE, "trials: cannot write the outputs\n");
-      }
-    }
-  }
+  run_all(1, count, 0, file);
+  run_all(0, 0, 0, file);
+  for (int repeat = 1; repeat < repeats; ++repeat) run_all(0, 0, repeat, -1);
   if (platform_close(file) != 0) fail(STATUS_OUTPUT_FILE, "trials: cannot store the outputs\n");
   return 0;
 }

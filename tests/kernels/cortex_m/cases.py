@@ -216,7 +216,7 @@ def firmware(sources: str, target_name: str, flags: tuple[str, ...] = ("-O2",)) 
     kernels = toolchain.compile(
         sorted(KERNELS.glob(sources)), ("-Wall", "-Wextra", "-Werror", *flags), folder / "kernels.o"
     )
-    return toolchain.link([kernels, driver(target_name)], _layout(target, folder), folder / "firmware")
+    return toolchain.link([kernels, driver(target_name)], _layout(target, None, folder), folder / "firmware")
 
 
 @cache

@@ -180,7 +180,9 @@ def test_zig_makes_the_same_of_them(tmp_path: Path) -> None:
         zig.compile([source], flags, tmp_path / f"{source.stem}.o")
         for source in sorted(KERNELS.glob(_SOURCES))
     ]
-    program = other.link([*objects, driver("cortex-m4")], _layout(target, tmp_path), tmp_path / "firmware")
+    program = other.link(
+        [*objects, driver("cortex-m4")], _layout(target, None, tmp_path), tmp_path / "firmware"
+    )
     cases = [case for rounding in ("single", "double") for case in _table(Factory(4, rounding=rounding))]
     run_in_qemu(cases, program, "cortex-m4")
 

@@ -232,7 +232,7 @@ def _firmware_of_zig() -> Path:
     rest = [Path(__file__).with_name("cases.c")]
     rest += [RUNNER / name for name in ("platform_semihosting.c", "startup_cortex_m.c")]
     driver = linker.compile(rest, ("-O2", "-I", str(KERNELS), "-I", str(RUNNER)), folder / "driver.o")
-    return linker.link([*objects, driver], _layout(target, folder), folder / "firmware")
+    return linker.link([*objects, driver], _layout(target, None, folder), folder / "firmware")
 
 
 @roundings

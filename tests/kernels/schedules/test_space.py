@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgecompile.core.fused import DOMAIN
 from edgecompile.core.target import find_target
 from edgecompile.kernels.compute import Window
 from edgecompile.kernels.compute_depthwise import DepthwisePlan
 from edgecompile.kernels.compute_gemm import GemmPlan
+from edgecompile.kernels.compute_winograd import WinogradPlan
 from edgecompile.kernels.intrinsics.base import MicroKernel
-from edgecompile.kernels.intrinsics.select import float_kernel, integer_kernel
+from edgecompile.kernels.intrinsics.select import (
+    few_columns_kernels,
+    find_kernel,
+    float_kernel,
+    integer_kernel,
+)
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
 from edgecompile.kernels.schedules.space import (
@@ -29,6 +37,8 @@ from edgecompile.kernels.schedules.space import (
 from edgecompile.kernels.schedules.winograd_plan import choose_winograd
 from edgecompile.lower import planned
 from tests.kernels.schedules.test_implicit_gemm import check_conv
+from tests.support.operators import check_node, normal
+from tests.support.plans import AnyPlans
 
 _SAME = Window((3, 3), (1, 1), (1, 1), (1, 1), (1, 1))
 _STRIDED = Window((3, 3), (2, 2), (1, 1), (0, 0), (1, 1))
@@ -95,6 +105,40 @@ def test_any_winograd_plan_computes_the_same(seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planned, "choose_winograd", any_plan)
         check_conv((1, 9, 10, 12), 37, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 10**6),
+    channels=st.sampled_from((1, 3, 8, 16)),
+    outputs=st.sampled_from((1, 3, 8, 24)),
+    kernel=st.sampled_from((1, 3)),
+)
+def test_any_kernel_for_few_columns_computes_the_same(
+    seed: int, channels: int, outputs: int, kernel: int
+) -> None:
+    inputs = [normal(2, 9, 11, channels), normal(outputs, channels, kernel, kernel, seed=1)]
+    plans = AnyPlans(random.Random(seed))
+    check_node(
+        "ConvNhwc",
+        inputs,
+        plans=plans,
+        constants=[1],
+        domain=DOMAIN,
+        kernel_shape=[kernel] * 2,
+        pads=[kernel // 2] * 4,
+    )
+    assert isinstance(plans.chosen[0], GemmPlan | WinogradPlan)
+
+
+def test_kernels_for_few_columns_are_found_by_name() -> None:
+    """AVX-512 has 16 lanes."""
+    isa = replace(find_target("host").isa, vector_bits=512, registers=32)
+    names = [kernel.name for kernel in few_columns_kernels(isa)]
+    narrow = ["multiply_add_float32_4", "multiply_add_float32_8"]
+    assert names == [*narrow, "dot4_float32", "dot8_float32", "dot16_float32"]
+    assert [find_kernel(name, isa).name for name in names] == names
+    assert few_columns_kernels(replace(isa, vector_bits=0)) == []
 
 
 def test_depthwise_plans_differ_in_tile_and_block() -> None:

@@ -10,6 +10,7 @@ from tvm import s_tir, te
 
 from edgecompile.core.target import find_target
 from edgecompile.kernels.math import const
+from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.transpose import expand_transposition, find_transposition
 from edgecompile.lower.codegen import resolve_native
 from tests.support.kernels import compute
@@ -72,4 +73,4 @@ def test_what_depends_on_the_place_is_left_alone() -> None:
     b = te.placeholder((8,), "float32")
     moved = te.compute((32, 8), lambda i, j: x[j, i] + b[j], name="y")
     function = te.create_prim_func([x, b, moved])
-    assert expand_transposition(function, block_of(function), HOST) is None
+    assert expand_transposition(function, block_of(function), HOST, LoopPlan()) is None

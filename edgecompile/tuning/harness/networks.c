@@ -1,0 +1,101 @@
+/* Measures variants of one network that compute the same. Speaks the protocol of the runner of networks
+ * (toolchain/runner/runner.c); what a sample is there, is here a variant:
+ *
+ *   networks IN OUT SAMPLES REPEATS
+ *
+ * IN holds one sample, OUT receives the outputs of each variant. The variants take turns REPEATS times, or fewer
+ * when that takes longer than NETWORKS_TOTAL_NS; every second time in the opposite order. A turn is one call that warms up, and as many more as take about
+ * NETWORKS_TURN_NS, the same number for all. For each turn a line goes to the standard output, with the time
+ * of one call: {"sample":0,"repeat":0,"ns":1234}.
+ *
+ * networks.h is generated: NETWORKS functions in `networks`, and the sizes of inputs, outputs and arena. */
+#include "networks.h"
+
+#include <string.h>
+
+#include "platform.h"
+
+enum status { STATUS_USAGE = 64, STATUS_INPUT_FILE = 65, STATUS_OUTPUT_FILE = 66, STATUS_NETWORK_ERROR = 70 };
+enum { MAX_COUNT = 1000000, LEAST_TURNS = 8, GARBAGE = 0x7F };
+
+static unsigned char inputs[NETWORKS_INPUT_BYTES] __attribute__((aligned(64)));
+static unsigned char outputs[NETWORKS_OUTPUT_BYTES] __attribute__((aligned(64)));
+static unsigned char arena[NETWORKS_ARENA_BYTES] __attribute__((aligned(64)));
+
+static _Noreturn void fail(enum status status, const char* text) {
+  platform_complain(text);
+  platform_exit((int)status);
+}
+
+static int number(const char* text) {
+  int value = 0;
+  for (; *text >= '0' && *text <= '9' && value < MAX_COUNT; ++text) value = value * 10 + (*text - '0');
+  return *text == '\0' ? value : -1;
+}
+
+static char* put(char* to, const char* text) {
+  while (*text != '\0') *to++ = *text++;
+  return to;
+}
+
+static char* put_number(char* to, int64_t value) {
+  char digits[24];
+  int count = 0;
+  do {
+    digits[count++] = (char)('0' + value % 10);
+    value /= 10;
+  } while (value > 0);
+  while (count > 0) *to++ = digits[--count];
+  return to;
+}
+
+static void print_turn(int variant, int repeat, int64_t nanoseconds) {
+  char line[96];
+  char* end = put_number(put(line, "{\"sample\":"), variant);
+  end = put_number(put(end, ",\"repeat\":"), repeat);
+  end = put_number(put(end, ",\"ns\":"), nanoseconds);
+  *put(end, "}\n") = '\0';
+  platform_print(line);
+}
+
+static void run(int variant) {
+  if (networks[variant](inputs, outputs, arena) != 0) fail(STATUS_NETWORK_ERROR, "networks: it failed\n");
+}
+
+/* Nanoseconds of one call, from `calls` of them. */
+static int64_t take_turn(int variant, int calls) {
+  run(variant);
+  const int64_t begin = platform_clock();
+  for (int i = 0; i < calls; ++i) run(variant);
+  return (platform_clock() - begin) / calls;
+}
+
+int runner_main(int argc, char** argv) {
+  const int samples = argc == 5 ? number(argv[3]) : -1, repeats = argc == 5 ? number(argv[4]) : -1;
+  if (samples != NETWORKS || repeats < 1) fail(STATUS_USAGE, "usage: networks IN OUT SAMPLES REPEATS\n");
+  const int in = platform_open(argv[1], 0), out = platform_open(argv[2], 1);
+  if (in < 0 || platform_read(in, inputs, sizeof inputs) != 0) {
+    fail(STATUS_INPUT_FILE, "networks: cannot read the inputs\n");
+  }
+  platform_close(in);
+  for (int variant = 0; variant < NETWORKS; ++variant) {
+    memset(outputs, GARBAGE, sizeof outputs);
+    memset(arena, GARBAGE, sizeof arena);
+    run(variant);
+    if (out < 0 || platform_write(out, outputs, sizeof outputs) != 0) {
+      fail(STATUS_OUTPUT_FILE, "networks: cannot write the outputs\n");
+    }
+  }
+  if (platform_close(out) != 0) fail(STATUS_OUTPUT_FILE, "networks: cannot store the outputs\n");
+  const int64_t one = take_turn(0, 1);
+  const int calls = one < NETWORKS_TURN_NS ? (int)(NETWORKS_TURN_NS / (one + 1)) : 1;
+  const int64_t begin = platform_clock();
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    if (repeat >= LEAST_TURNS && platform_clock() - begin > NETWORKS_TOTAL_NS) break;
+    for (int place = 0; place < NETWORKS; ++place) {
+      const int variant = repeat % 2 == 0 ? place : NETWORKS - 1 - place;
+      print_turn(variant, repeat, take_turn(variant, calls));
+    }
+  }
+  return 0;
+}
