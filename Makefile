@@ -9,10 +9,12 @@ WORKERS ?= 2
 ACCURACY_ARGS ?= --compiled --json benchmarks/results/accuracy.json
 PRUNING_ARGS ?= --json benchmarks/results/pruning.json --plots docs
 BENCH_ARGS ?= --untuned --json benchmarks/results/untuned.json
+TUNED_TARGETS ?= host cortex-a76 cortex-m4
+SWEEPS ?= build/sweeps
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-zoo fuzz lint bench bench-accuracy clean
+.PHONY: help setup demo test test-zoo fuzz lint bench bench-tuning bench-accuracy clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -47,6 +49,16 @@ lint: setup ## ruff, mypy --strict and the import rules
 
 bench: setup ## measure speed and size and render docs/performance.md; BENCH_ARGS="--help" tells more
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.page
+
+bench-tuning: setup ## compare tuned networks with other runtimes, and how soon searches find what is fast
+	$(PIP) install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks.run --core --targets host --json benchmarks/results/tuned.json
+	for target in $(TUNED_TARGETS); do \
+	$(BIN)/python -m benchmarks.sweep --target $$target --records $(SWEEPS)/$$target $(SWEEP_ARGS) && \
+	$(BIN)/python -m benchmarks.tuning --target $$target --sweep $(SWEEPS)/$$target \
+	--json benchmarks/results/tuning/$$target.json || exit 1; done
+	$(BIN)/python -m benchmarks.tuning_page
 	$(BIN)/python -m benchmarks.page
 
 bench-accuracy: setup ## what quantization and pruning cost in accuracy; EDGECOMPILE_ZOO names models and data

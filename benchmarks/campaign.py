@@ -69,7 +69,7 @@ def read_plans(path: Path) -> dict[str, TargetPlan]:
 def find_sources(plan: TargetPlan, folder: Path) -> Iterator[Path]:
     """The files to tune: networks, generated layers, and copies of both in int8, which stay in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = find_networks([], plan.networks, quick=False)
+    paths = find_networks([], plan.networks, core=False)
     paths += [save_layers(layers, folder / f"{name}.onnx") for name, layers in plan.families.items()]
     for path in paths:
         yield path

@@ -28,15 +28,21 @@ class PeerCount:
     instructions: int
 
 
-def count_on(network: Network, target: str, figures: dict[str, Any] | None = None) -> Row:
-    """Compile for `target`, verify in its emulator, count.
+def count_on(
+    network: Network,
+    target: str,
+    figures: dict[str, Any] | None = None,
+    tuned: bool = True,
+    records: Path | None = None,
+) -> Row:
+    """Compile for `target`, verify in its emulator, count; `records` as for compile.
 
     The row has "skipped" instead of figures where the network does not fit the target. Raises what
     compiling, verifying and measuring raise.
     """
     row: Row = {"model": network.name, "target": target, "dtype": network.dtype, "macs": network.macs}
     with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
-        options = CompileOptions(find_target(target), network.input_shapes)
+        options = CompileOptions(find_target(target), network.input_shapes, records=records, tuned=tuned)
         try:
             artifact = compile_model(str(network.path), options, Path(folder) / "counted.edge").artifact
             error = verify_artifact(artifact).verification.max_error

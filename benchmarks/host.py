@@ -40,18 +40,21 @@ class HostBuild:
     figures: Row
 
 
-def build_for_host(network: Network, folder: Path, threads: int = 1) -> HostBuild:
-    """Compile into `folder` for `threads` threads and execute what came out.
+def build_for_host(
+    network: Network, folder: Path, threads: int = 1, tuned: bool = True, records: Path | None = None
+) -> HostBuild:
+    """Compile into `folder` for `threads` threads and execute what came out; `records` as for compile.
 
     Raises what compiling and verifying raise.
     """
     started = _cpu_seconds()
-    options = CompileOptions(find_target(HOST), network.input_shapes, threads=threads)
+    target, shapes = find_target(HOST), network.input_shapes
+    options = CompileOptions(target, shapes, threads=threads, records=records, tuned=tuned)
     artifact = compile_model(str(network.path), options, folder / "host.edge").artifact
     seconds = _cpu_seconds() - started
     memory = artifact.manifest.memory
     figures = {
-        "tuned": False,
+        "tuned": tuned,
         "macs": network.macs,
         "max_error": verify_artifact(artifact).verification.max_error,
         "arena_bytes": memory.arena,
@@ -125,6 +128,12 @@ def compare(times: Times, failures: Mapping[str, str]) -> Row:
         "ratio_iqr": reference["ratio_iqr"],
         "other_peers": dict(sorted(peers.items())),
     }
+
+
+def ratio_to_best(row: Row) -> float:
+    """Our time by that of the fastest of all other runtimes in a measured row."""
+    others = [peer["ratio"] for peer in row["other_peers"].values() if "ratio" in peer]
+    return float(max([row["ratio_to_onnxruntime"], *others]))
 
 
 def onnxruntime_overhead_us(rounds: int) -> float:

@@ -101,10 +101,10 @@ def quantized_copy(network: Network, folder: Path) -> Path:
     return path
 
 
-def find_networks(files: Sequence[str], models: Sequence[str], quick: bool) -> list[Path]:
+def find_networks(files: Sequence[str], models: Sequence[str], core: bool) -> list[Path]:
     """The `files` named, else all of the folder `models` in EDGECOMPILE_ZOO that can be imported by kind.
 
-    `models` keeps those with these names, `quick` those of `CORE`. Raises UsageError when there is no folder
+    `models` keeps those with these names, `core` those of `CORE`. Raises UsageError when there is no folder
     (EC2301) or no network called like one of `models` (EC2302).
     """
     paths = [Path(name) for name in files] or _zoo()
@@ -118,7 +118,7 @@ def find_networks(files: Sequence[str], models: Sequence[str], quick: bool) -> l
         raise UsageError(*problems)
     if models:
         return [path for path in paths if path.stem in models]
-    return [path for path in paths if path.stem in CORE] if quick and not files else paths
+    return [path for path in paths if path.stem in CORE] if core and not files else paths
 
 
 def _zoo() -> list[Path]:

@@ -16,11 +16,19 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.counts import count_on
-from benchmarks.host import HOST, REFERENCE, build_for_host, onnxruntime_overhead_us, time_on_host
+from benchmarks.host import (
+    HOST,
+    REFERENCE,
+    build_for_host,
+    onnxruntime_overhead_us,
+    ratio_to_best,
+    time_on_host,
+)
 from benchmarks.interleave import geometric_mean
 from benchmarks.networks import DType, Network, describe, find_networks, quantized_copy
 from benchmarks.peers import PEERS, installed_peers
@@ -42,9 +50,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=str(__doc__).splitlines()[0])
     parser.add_argument("files", nargs="*", help="networks; default: the folder models in EDGECOMPILE_ZOO")
     parser.add_argument("--quick", action="store_true", help="few rounds, fewer networks, this machine only")
-    parser.add_argument(
-        "--untuned", action="store_true", help="built-in schedules, which is the only way yet"
-    )
+    parser.add_argument("--core", action="store_true", help="only the networks that means are quoted over")
+    parser.add_argument("--untuned", action="store_true", help="use no tuning records")
+    parser.add_argument("--records", type=Path, metavar="DIR", help="tuning records besides the shipped ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     parser.add_argument("--models", type=_words, default=[], help="only the networks with these names")
     parser.add_argument("--threads", type=_counts, default=[1], help="numbers of threads, e.g. 1,2")
@@ -100,7 +108,7 @@ def host_rows(network: Network, options: argparse.Namespace, machine: Machine) -
         timed = row | {"threads": threads}
         with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
             try:
-                build = build_for_host(network, Path(folder), threads)
+                build = build_for_host(network, Path(folder), threads, not options.untuned, options.records)
             except EdgeCompileError as error:
                 yield timed | {"error": str(error)}
                 return
@@ -138,7 +146,8 @@ def measure_network(
             yield from (("rows", row) for row in host_rows(network, options, machine))
         else:
             counted: Row = {"model": network.name, "target": target, "dtype": network.dtype}
-            yield "instructions", attempt(counted, count_on, network, target)
+            count = partial(count_on, tuned=not options.untuned, records=options.records)
+            yield "instructions", attempt(counted, count, network, target)
 
 
 def describe_row(row: Row) -> str:
@@ -161,7 +170,7 @@ def header(machine: Machine, options: argparse.Namespace) -> Row:
     """What the result holds besides rows: the machine, and how it was measured."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "tuned": False,
+        "tuned": not options.untuned,
         "quick": options.quick,
         "rounds": QUICK_ROUNDS if options.quick else ROUNDS,
         "machine": {
@@ -184,7 +193,7 @@ def _cpu_model() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     try:
-        paths = find_networks(options.files, options.models, options.quick)
+        paths = find_networks(options.files, options.models, options.quick or options.core)
         options.targets = [find_target(name).name for name in options.targets]
     except EdgeCompileError as error:
         print(error, file=sys.stderr)
@@ -202,10 +211,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(describe_row(row), flush=True)
                 # After every row: what was measured stays when the run is ended.
                 write_result(result, options.json)
-    ratios = [row["ratio_to_onnxruntime"] for row in result["rows"] if "error" not in row]
-    if ratios:
-        print(f"geometric mean of the ratios to {REFERENCE}: {geometric_mean(ratios):.2f}")
+    print("\n".join(describe_means([row for row in result["rows"] if "error" not in row])))
     return int(any("error" in row for row in (*result["rows"], *result["instructions"])))
+
+
+def describe_means(rows: Sequence[Row]) -> list[str]:
+    """Geometric means of our time by that of others, for each type of network."""
+    lines = []
+    for dtype in dict.fromkeys(row["dtype"] for row in rows):
+        ratios = [row["ratio_to_onnxruntime"] for row in rows if row["dtype"] == dtype]
+        best = [ratio_to_best(row) for row in rows if row["dtype"] == dtype]
+        lines.append(
+            f"geometric mean of the ratios, {len(ratios)} {dtype}: to {REFERENCE} "
+            f"{geometric_mean(ratios):.2f}, to the best of all runtimes {geometric_mean(best):.2f}"
+        )
+    return lines
 
 
 def write_result(result: Row, path: Path | None) -> None:

@@ -46,6 +46,8 @@ SEEDS = 5
 # Where curves are read off, in trials.
 POINTS = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1000)
 GOOD = 0.95
+# How near to the best a search has to come, as shares of the best speed.
+LEVELS = (GOOD, 0.99)
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,9 @@ def _shares(table: Table, order: Sequence[int]) -> Array:
     return np.asarray(table.best / taken)
 
 
-def trials_needed(shares: Array) -> int:
-    """How many trials it takes to come within `GOOD` of the best."""
-    return int(np.argmax(shares >= GOOD)) + 1 if shares[-1] >= GOOD else len(shares) + 1
+def trials_needed(shares: Array, level: float) -> int:
+    """How many trials it takes to come to `level`, a share of the best speed."""
+    return int(np.argmax(shares >= level)) + 1 if shares[-1] >= level else len(shares) + 1
 
 
 def judge(table: Table, prior: Prior, seeds: int = SEEDS) -> Row:
@@ -139,7 +141,10 @@ def judge(table: Table, prior: Prior, seeds: int = SEEDS) -> Row:
         "failed": sum(value is None for value in table.values),
         "default": 0.0 if default is None else round(table.best / default, 4),
         "shares": {name: _at_points(shares) for name, shares in curves.items()},
-        "needed": {name: [trials_needed(one) for one in shares] for name, shares in curves.items()},
+        "needed": {
+            str(level): {name: [trials_needed(one, level) for one in found] for name, found in curves.items()}
+            for level in LEVELS
+        },
         "stopped": {name: [one.stopped for one in found] for name, found in searches.items()},
         "stopped_at": {
             name: [round(float(one.shares[one.stopped - 1]), 4) for one in found]
@@ -159,19 +164,22 @@ def _at_points(curves: Sequence[Array]) -> list[float]:
 def summarise(rows: Sequence[Row]) -> Row:
     """Geometric means over layers and seeds.
 
-    `needed` are trials to `GOOD`, of layers whose default is not that good already.
+    `needed` are trials to each of `LEVELS`, of the `layers` whose default is not that good already.
     """
-    open_rows = [row for row in rows if row["default"] < GOOD]
     names = list(rows[0]["shares"]) if rows else []
     return {
         "layers": len(rows),
         "shares": {name: _means([row["shares"][name] for row in rows]) for name in names},
-        "open_layers": len(open_rows),
-        "needed": {
-            name: round(geometric_mean([n for row in open_rows for n in row["needed"][name]]), 1)
-            for name in (names if open_rows else [])
-        },
+        "needed": {str(level): _mean_needed(rows, level) for level in LEVELS},
     }
+
+
+def _mean_needed(rows: Sequence[Row], level: float) -> Row:
+    far = [row for row in rows if row["default"] < level]
+    needed: Row = {"layers": len(far)}
+    for name in far[0]["shares"] if far else ():
+        needed[name] = round(geometric_mean([n for row in far for n in row["needed"][str(level)][name]]), 1)
+    return needed
 
 
 def _means(curves: Sequence[Sequence[float]]) -> list[float]:

@@ -43,7 +43,8 @@ class CompileOptions:
     `golden` is an .npz of inputs by name, each with a leading sample axis; seeded noise without it.
     The network can run on up to `threads` threads. For a quantized network, `rounding` overrides what the
     file and the target say, and `io` "int8" or "int16" makes its inputs and outputs integers, of that type.
-    `records` is a folder of tuning records, which count beside those that are shipped. `fallback` says who
+    `records` is a folder of tuning records, which count beside those that are shipped; without `tuned`
+    neither do, and all kernels are built by the built-in choice. `fallback` says who
     computes what an accelerator cannot: with "none" such a network is refused.
     """
 
@@ -63,6 +64,7 @@ class CompileOptions:
     rounding: Rounding | None = None
     io: Literal["float", "int8", "int16"] = "float"
     records: Path | None = None
+    tuned: bool = True
     fallback: Literal["none", "cpu"] = "none"
 
 
@@ -168,11 +170,11 @@ def build_artifact(imported: _Imported, name: str, options: CompileOptions, fold
     from edgecompile.core.model import Model
     from edgecompile.core.pipeline import Pipeline
     from edgecompile.passes.prove import prove_in_onnxruntime
-    from edgecompile.tuning.selection import select
+    from edgecompile.tuning.selection import Selection, select
 
     target = options.target
     backend = find_backend(target)
-    selection = select(target.name, options.records)
+    selection = select(target.name, options.records) if options.tuned else Selection({})
     request = BuildRequest(
         name,
         target,

@@ -93,7 +93,7 @@ def test_a_row_from_file_to_figures(model: Path, tmp_path: Path) -> None:
             return macs / threads * 1e6
 
     network = describe(model)
-    build = build_for_host(network, tmp_path)
+    build = build_for_host(network, tmp_path, tuned=False)
     row = time_on_host(build, 1, ["onnxruntime"], 1, cast(Machine, Ceiling()))
     assert row["bound_us"] == network.macs * 1e6
     assert row["arena_bytes"] == build.artifact.manifest.memory.arena

@@ -74,18 +74,18 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_networks_are_those_of_the_zoo(zoo: Path) -> None:
-    assert find_networks([], [], quick=False) == [zoo / "kws_dscnn.onnx", zoo / "other.onnx"]
-    assert find_networks([], [], quick=True) == [zoo / "kws_dscnn.onnx"]
-    assert find_networks([], ["other"], quick=True) == [zoo / "other.onnx"]
+    assert find_networks([], [], core=False) == [zoo / "kws_dscnn.onnx", zoo / "other.onnx"]
+    assert find_networks([], [], core=True) == [zoo / "kws_dscnn.onnx"]
+    assert find_networks([], ["other"], core=True) == [zoo / "other.onnx"]
 
 
 def test_files_that_are_named_are_measured_whatever_they_are(zoo: Path) -> None:
-    assert find_networks(["a/x.onnx", "y.tflite"], [], quick=True) == [Path("a/x.onnx"), Path("y.tflite")]
+    assert find_networks(["a/x.onnx", "y.tflite"], [], core=True) == [Path("a/x.onnx"), Path("y.tflite")]
 
 
 def test_unknown_names_are_refused_at_once(zoo: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        find_networks([], ["kws_dscn", "other", "nothing_like_it"], quick=False)
+        find_networks([], ["kws_dscn", "other", "nothing_like_it"], core=False)
     assert [problem.code for problem in caught.value.problems] == ["EC2302", "EC2302"]
     assert "did you mean 'kws_dscnn'?" in str(caught.value)
 
@@ -93,7 +93,7 @@ def test_unknown_names_are_refused_at_once(zoo: Path) -> None:
 def test_without_a_zoo_networks_have_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGECOMPILE_ZOO", raising=False)
     with pytest.raises(UsageError, match=r"EC2301.*EDGECOMPILE_ZOO"):
-        find_networks([], [], quick=False)
+        find_networks([], [], core=False)
 
 
 def test_the_core_networks_are_named_once() -> None:

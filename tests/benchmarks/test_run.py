@@ -70,7 +70,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             raise InputError(Problem("EC3001", "not an ONNX file", str(path)))
         return Network(path, "int8" if path.stem.endswith("_qdq") else "float32", 1000, 4000)
 
-    def build(network: Network, folder: Path, threads: int) -> Network:
+    def build(network: Network, folder: Path, threads: int, tuned: bool, records: Path | None) -> Network:
         if network.name == "unsupported":
             raise UnsupportedError(Problem("EC4010", "no such operator", str(network.path)))
         return network
@@ -78,9 +78,12 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     def time(build: Network, threads: int, *_: Any) -> dict[str, Any]:
         if threads == 3:
             raise InternalError(Problem("EC1003", "measuring crashed"))
-        return ROW | {"ratio_to_onnxruntime": 0.5}
+        return ROW | {
+            "ratio_to_onnxruntime": 0.5,
+            "other_peers": {"ncnn": {"ratio": 0.8}, "x": {"error": "no"}},
+        }
 
-    def count(network: Network, target: str) -> dict[str, Any]:
+    def count(network: Network, target: str, tuned: bool, records: Path | None) -> dict[str, Any]:
         if network.name == "odd":
             raise RuntimeError("a class of its own")
         return {"instructions": 3000, "ratio": None}
@@ -104,13 +107,14 @@ def test_a_result_has_rows_for_threads_and_targets(
     words += ["--dtype", "float32", "--json", str(output)]
     assert main(words) == 0
     result = json.loads(output.read_text())
-    assert (result["tuned"], result["onnxruntime_overhead_us"]) == (False, 1.5)
+    assert (result["tuned"], result["onnxruntime_overhead_us"]) == (True, 1.5)
     assert [(row["model"], row["threads"], row["ratio_to_onnxruntime"]) for row in result["rows"]] == [
         ("a", 1, 0.5),
         ("a", 2, 0.5),
     ]
     assert [(row["target"], row["instructions"]) for row in result["instructions"]] == [("cortex-m4", 3000)]
-    assert "geometric mean of the ratios to onnxruntime: 0.50" in capsys.readouterr().out
+    means = "geometric mean of the ratios, 2 float32: to onnxruntime 0.50, to the best of all runtimes 0.80"
+    assert means in capsys.readouterr().out
 
 
 def test_a_network_that_fails_is_a_row_and_not_the_end(bench: pytest.MonkeyPatch, tmp_path: Path) -> None:

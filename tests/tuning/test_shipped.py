@@ -1,0 +1,42 @@
+"""Which shipped records count for a target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgecompile.tuning import shipped
+from edgecompile.tuning.journal import Journal
+from edgecompile.tuning.shipped import open_records
+from tests.support.records import TRIAL, WORKLOAD
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One record for each of two targets."""
+    monkeypatch.setattr(shipped, "data_folder", lambda name: tmp_path / name)
+    for target in ("x86-64-v3", "cortex-a72"):
+        with Journal(tmp_path / "tuning_logs" / target / "campaign.jsonl") as journal:
+            journal.append([WORKLOAD, replace(TRIAL, target=target)])
+    return tmp_path
+
+
+def test_a_target_has_its_own(folder: Path) -> None:
+    assert [trial.target for trial in open_records("cortex-a72").trials] == ["cortex-a72"]
+    assert open_records("cortex-m4").trials == []
+
+
+def test_this_machine_has_those_of_its_instructions_too(folder: Path) -> None:
+    database = open_records("host")
+    assert [trial.target for trial in database.trials] == ["host"]
+    assert database.best(WORKLOAD.key, "host", "seconds") is not None
+
+
+def test_own_records_count_beside_them(folder: Path) -> None:
+    with Journal(folder / "mine" / "session.jsonl") as journal:
+        journal.append([replace(TRIAL, target="cortex-a72", value=1e-5)])
+    best = open_records("cortex-a72", folder / "mine").best(WORKLOAD.key, "cortex-a72", "seconds")
+    assert best is not None
+    assert best.value == 1e-5
