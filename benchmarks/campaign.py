@@ -26,7 +26,7 @@ from benchmarks.networks import SHAPES, describe, find_networks, quantized_copy
 from edgecompile.cli.tune import parse_time
 from edgecompile.core.data import data_folder
 from edgecompile.core.target import find_target
-from edgecompile.errors import EdgeCompileError, UnsupportedError
+from edgecompile.errors import EdgeCompileError, Problem, UnsupportedError, UsageError, did_you_mean
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.extract import KernelTask
 from edgecompile.tuning.maintain import select, write_records
@@ -183,6 +183,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = parse_time(options.time)
         deadline = time.monotonic() + (math.inf if seconds is None else seconds)
         for name in options.targets.split(","):
+            if name not in plans:
+                hint = did_you_mean(name, list(plans))
+                raise UsageError(
+                    Problem("EC2512", f"the campaign has no target '{name}'", "--targets", "", hint)
+                )
             if options.select:
                 count, size = ship(plans[name], options.records)
                 print(f"{name}: {count} records, {size:,} bytes")
