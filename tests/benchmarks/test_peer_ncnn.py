@@ -33,8 +33,8 @@ def test_only_float_networks_in_onnx_are_read(network: Path, tmp_path: Path) -> 
 def test_it_computes_the_same(network: Path) -> None:
     pytest.importorskip("ncnn", reason="ncnn not found (pip install 'edgecompile[bench]')")
     pytest.importorskip("pnnx", reason="pnnx not found (pip install 'edgecompile[bench]')")
-    outputs = Ncnn().prepare(network, inputs(), 1)()
-    assert [np.shape(output) for output in cast(Sequence[object], outputs)] == [(16, 12, 12)]
+    outputs = cast(Sequence[np.ndarray], Ncnn().prepare(network, inputs(), 1)())
+    assert [np.array(output).shape for output in outputs] == [(16, 12, 12)]
 
 
 def test_another_network_is_no_contestant(network: Path) -> None:
