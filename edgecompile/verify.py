@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgecompile.core.artifact import Artifact, Verification
+from edgecompile.core.artifact import NOISE_FACTOR, Artifact, Verification
 from edgecompile.core.isolate import run_isolated
 from edgecompile.errors import Problem, VerificationError
 from edgecompile.execute import (
@@ -26,9 +26,6 @@ from edgecompile.execute import (
 )
 
 TOLERANCE = 1e-4
-# A network that amplifies rounding (a logarithm of almost nothing, say) makes even two runs of the reference
-# differ by more than TOLERANCE. A binary may differ from it by this many times what it differs from itself.
-_NOISE_FACTOR = 4.0
 REFERENCE_SECONDS = 600.0
 
 
@@ -94,7 +91,7 @@ def verify_artifact(
     names = [info.name for info in artifact.manifest.outputs]
     exact, noises = exact_outputs(artifact), reference_noise(artifact)
     allowed = [
-        0.0 if same else max(tolerance, _NOISE_FACTOR * noise)
+        0.0 if same else max(tolerance, NOISE_FACTOR * noise)
         for same, noise in zip(exact, noises, strict=True)
     ]
     compared = map(compare, names, executed.outputs, expected)

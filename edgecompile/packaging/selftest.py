@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecompile.core.artifact import Artifact
+from edgecompile.core.artifact import NOISE_FACTOR, Artifact
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InputError, Problem
 from edgecompile.packaging.manifest import Files
@@ -19,8 +19,6 @@ Array = np.ndarray[Any, Any]
 
 # As many samples as fit, and one at least: C source is several times the size of its data.
 MAX_BYTES = 1 << 17
-# As `verify` allows: a multiple of how far the reference disagrees with itself.
-_NOISE_FACTOR = 4.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def _allowed(artifact: Artifact, k: int, expected: Array) -> float:
         return 0.0
     noise = float(_golden(artifact, f"noise_{k}", default=0.0).item())
     scale = float(np.max(np.abs(expected.astype(float)), initial=0.0, where=np.isfinite(expected))) or 1.0
-    return max(artifact.manifest.tolerance, _NOISE_FACTOR * noise) * scale
+    return max(artifact.manifest.tolerance, NOISE_FACTOR * noise) * scale
 
 
 def _golden(artifact: Artifact, key: str, default: float | None = None) -> Array:
