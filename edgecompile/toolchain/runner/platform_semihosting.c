@@ -30,10 +30,17 @@ int platform_open(const char* path, int for_writing) {
   return semihost(SYS_OPEN, block);
 }
 
-/* SYS_READ and SYS_WRITE return how many bytes were not moved. */
+/* SYS_READ and SYS_WRITE return how many bytes were not moved. A pipe gives what it has. */
 int platform_read(int file, void* data, size_t bytes) {
-  const uintptr_t block[3] = {(uintptr_t)file, (uintptr_t)data, bytes};
-  return bytes == 0 || semihost(SYS_READ, block) == 0 ? 0 : -1;
+  unsigned char* next = data;
+  while (bytes > 0) {
+    const uintptr_t block[3] = {(uintptr_t)file, (uintptr_t)next, bytes};
+    const size_t left = (size_t)semihost(SYS_READ, block);
+    if (left >= bytes) return -1;
+    next += bytes - left;
+    bytes = left;
+  }
+  return 0;
 }
 
 int platform_write(int file, const void* data, size_t bytes) {

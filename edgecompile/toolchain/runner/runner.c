@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lines.h"
 #include "platform.h"
 
 #define GLUE_(left, right) left##right
@@ -46,8 +47,6 @@ enum status {
   STATUS_INPUT_CHANGED = 72,  /* an input was written */
   STATUS_NOT_REPEATABLE = 73, /* running a sample again gave another output */
 };
-
-enum { MAX_COUNT = 1000000000 };
 
 /* What memory holds that the network has not written. Garbage is large in every type: 3.4e38 as float,
  * 1.4e306 as double, 127 as int8. A network that reads it cannot come out right by accident. */
@@ -77,30 +76,7 @@ static const size_t output_bytes[OUTPUTS + 1] = NETWORK(_OUTPUT_BYTES);
 static const void* input_pointers[INPUTS + 1];
 static void* output_pointers[OUTPUTS + 1];
 
-/* ---- messages, without printf: that would bring malloc and a file system into firmware ---- */
-
-typedef struct {
-  char text[160];
-  size_t length;
-} line;
-
-static void add_text(line* to, const char* text) {
-  while (*text != '\0' && to->length + 1 < sizeof to->text) to->text[to->length++] = *text++;
-  to->text[to->length] = '\0';
-}
-
-static void add_number(line* to, int64_t number) {
-  char digits[24];
-  size_t first = sizeof digits - 1;
-  uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-  digits[first] = '\0';
-  do {
-    digits[--first] = (char)('0' + rest % 10);
-    rest /= 10;
-  } while (rest != 0);
-  if (number < 0) digits[--first] = '-';
-  add_text(to, &digits[first]);
-}
+/* ---- messages ---- */
 
 /* "runner: WHAT NUMBER AFTER" */
 static _Noreturn void fail(enum status status, const char* what, int64_t number, const char* after) {
@@ -173,18 +149,6 @@ static uint32_t checksum(const block* first, int count) {
 void edgecompile_mark(void);
 __attribute__((noinline, used)) void edgecompile_mark(void) { __asm__ volatile("" ::: "memory"); }
 
-static void add_field(line* to, const char* name, int64_t number) {
-  add_text(to, to->length == 0 ? "{\"" : ",\"");
-  add_text(to, name);
-  add_text(to, "\":");
-  add_number(to, number);
-}
-
-static void print_record(line* record) {
-  add_text(record, "}\n");
-  platform_print(record->text);
-}
-
 static int trace_file = -1; /* negative: the present run is not traced */
 
 #ifdef EDGECOMPILE_TRACE
@@ -251,13 +215,7 @@ static void run_once(int64_t sample, int64_t repeat) {
   const int64_t end = platform_clock();
   if (result != 0) fail(STATUS_NETWORK_ERROR, "the network returned ", result, "");
   check_memory();
-  if (begin >= 0 && trace_file < 0) {
-    line record = {.length = 0};
-    add_field(&record, "sample", sample);
-    add_field(&record, "repeat", repeat);
-    add_field(&record, "ns", end - begin);
-    print_record(&record);
-  }
+  if (begin >= 0 && trace_file < 0) print_run(sample, repeat, end - begin);
 }
 
 static void run_sample(int64_t sample, int64_t repeats, const char* trace_path) {
@@ -295,13 +253,6 @@ static void run_samples(int in, int out, int64_t samples, int64_t repeats, const
       }
     }
   }
-}
-
-/* A number from 1 to MAX_COUNT, else 0. */
-static int64_t parse_count(const char* text) {
-  int64_t number = 0;
-  for (; *text >= '0' && *text <= '9' && number <= MAX_COUNT; ++text) number = 10 * number + (*text - '0');
-  return *text == '\0' && number <= MAX_COUNT ? number : 0;
 }
 
 int runner_main(int argc, char** argv) {

@@ -13,10 +13,11 @@
 
 #include <string.h>
 
+#include "lines.h"
 #include "platform.h"
 
 enum status { STATUS_USAGE = 64, STATUS_INPUT_FILE = 65, STATUS_OUTPUT_FILE = 66, STATUS_NETWORK_ERROR = 70 };
-enum { MAX_COUNT = 1000000, LEAST_TURNS = 8, GARBAGE = 0x7F };
+enum { LEAST_TURNS = 8, GARBAGE = 0x7F };
 
 static unsigned char inputs[NETWORKS_INPUT_BYTES] __attribute__((aligned(64)));
 static unsigned char outputs[NETWORKS_OUTPUT_BYTES] __attribute__((aligned(64)));
@@ -25,37 +26,6 @@ static unsigned char arena[NETWORKS_ARENA_BYTES] __attribute__((aligned(64)));
 static _Noreturn void fail(enum status status, const char* text) {
   platform_complain(text);
   platform_exit((int)status);
-}
-
-static int number(const char* text) {
-  int value = 0;
-  for (; *text >= '0' && *text <= '9' && value < MAX_COUNT; ++text) value = value * 10 + (*text - '0');
-  return *text == '\0' ? value : -1;
-}
-
-static char* put(char* to, const char* text) {
-  while (*text != '\0') *to++ = *text++;
-  return to;
-}
-
-static char* put_number(char* to, int64_t value) {
-  char digits[24];
-  int count = 0;
-  do {
-    digits[count++] = (char)('0' + value % 10);
-    value /= 10;
-  } while (value > 0);
-  while (count > 0) *to++ = digits[--count];
-  return to;
-}
-
-static void print_turn(int variant, int repeat, int64_t nanoseconds) {
-  char line[96];
-  char* end = put_number(put(line, "{\"sample\":"), variant);
-  end = put_number(put(end, ",\"repeat\":"), repeat);
-  end = put_number(put(end, ",\"ns\":"), nanoseconds);
-  *put(end, "}\n") = '\0';
-  platform_print(line);
 }
 
 static void run(int variant) {
@@ -71,7 +41,7 @@ static int64_t take_turn(int variant, int calls) {
 }
 
 int runner_main(int argc, char** argv) {
-  const int samples = argc == 5 ? number(argv[3]) : -1, repeats = argc == 5 ? number(argv[4]) : -1;
+  const int64_t samples = argc == 5 ? parse_count(argv[3]) : 0, repeats = argc == 5 ? parse_count(argv[4]) : 0;
   if (samples != NETWORKS || repeats < 1) fail(STATUS_USAGE, "usage: networks IN OUT SAMPLES REPEATS\n");
   const int in = platform_open(argv[1], 0), out = platform_open(argv[2], 1);
   if (in < 0 || platform_read(in, inputs, sizeof inputs) != 0) {
@@ -94,7 +64,7 @@ int runner_main(int argc, char** argv) {
     if (repeat >= LEAST_TURNS && platform_clock() - begin > NETWORKS_TOTAL_NS) break;
     for (int place = 0; place < NETWORKS; ++place) {
       const int variant = repeat % 2 == 0 ? place : NETWORKS - 1 - place;
-      print_turn(variant, repeat, take_turn(variant, calls));
+      print_run(variant, repeat, take_turn(variant, calls));
     }
   }
   return 0;

@@ -17,10 +17,11 @@
 
 #include <string.h>
 
+#include "lines.h"
 #include "platform.h"
 
 enum status { STATUS_USAGE = 64, STATUS_INPUT_FILE = 65, STATUS_OUTPUT_FILE = 66, STATUS_OVERRUN = 71 };
-enum { MAX_COUNT = 1000000, SETS = 2 };
+enum { SETS = 2 };
 /* What memory holds that the kernel has not written: large in every type. What lies behind a buffer. */
 enum { GARBAGE = 0x7F, CANARY = 0xC5, GUARD_BYTES = 256 };
 
@@ -37,37 +38,6 @@ __attribute__((noinline, used)) void edgecompile_mark(void) { __asm__ volatile("
 static _Noreturn void fail(enum status status, const char* text) {
   platform_complain(text);
   platform_exit((int)status);
-}
-
-static int number(const char* text) {
-  int value = 0;
-  for (; *text >= '0' && *text <= '9' && value < MAX_COUNT; ++text) value = value * 10 + (*text - '0');
-  return *text == '\0' ? value : -1;
-}
-
-static char* put(char* to, const char* text) {
-  while (*text != '\0') *to++ = *text++;
-  return to;
-}
-
-static char* put_number(char* to, int64_t value) {
-  char digits[24];
-  int count = 0;
-  do {
-    digits[count++] = (char)('0' + value % 10);
-    value /= 10;
-  } while (value > 0);
-  while (count > 0) *to++ = digits[--count];
-  return to;
-}
-
-static void print_run(int candidate, int repeat, int64_t nanoseconds) {
-  char line[96];
-  char* end = put_number(put(line, "{\"sample\":"), candidate);
-  end = put_number(put(end, ",\"repeat\":"), repeat);
-  if (nanoseconds >= 0) end = put_number(put(end, ",\"ns\":"), nanoseconds);
-  *put(end, "}\n") = '\0';
-  platform_print(line);
 }
 
 static void evict(void) {
@@ -119,7 +89,7 @@ static int read_inputs(const char* path) {
 }
 
 int runner_main(int argc, char** argv) {
-  const int samples = argc == 5 ? number(argv[3]) : -1, repeats = argc == 5 ? number(argv[4]) : -1;
+  const int64_t samples = argc == 5 ? parse_count(argv[3]) : 0, repeats = argc == 5 ? parse_count(argv[4]) : 0;
   if (samples < 1 || repeats < 1) fail(STATUS_USAGE, "usage: trials IN OUT SAMPLES REPEATS\n");
   const int count = read_inputs(argv[1]);
   if (samples != SETS * count) fail(STATUS_USAGE, "trials: SAMPLES and what is selected do not fit\n");
