@@ -16,6 +16,7 @@ from edgecompile.cli.options import (
     input_option,
     trust_option,
 )
+from edgecompile.cli.npu import describe_npu
 from edgecompile.cli.prune import describe as describe_pruning
 from edgecompile.cli.prune import pruned_file
 from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--name", metavar="WORD", help="Prefix of all C symbols.  [default: from MODEL]")
 @click.option(
     "--emit",
-    type=click.Choice(["lib", "c", "tflite"]),
+    type=click.Choice(["lib", "c", "tflite", "onnx", "mlpackage"]),
     help="A static library, portable C source, or what else a target takes.  [default: what the target says]",
 )
 @click.option(
@@ -58,9 +59,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--quantize",
-    "recipe",
-    metavar="RECIPE",
-    help="Quantize a float network first, with --calibrate; see `edgecompile quantize --list`.",
+    metavar="RECIPE,...",
+    help="Quantize a float network first, with --calibrate; see `edgecompile quantize --list`. "
+    "int8,reconstruct also learns how weights are rounded.",
 )
 @calibrate_option
 @keep_float_option
@@ -117,7 +118,7 @@ def command(
     emit: Emit | None,
     golden: Path | None,
     prune: str | None,
-    recipe: str | None,
+    quantize: str | None,
     calibrate: str | None,
     keep_float: tuple[str, ...],
     rounding: Literal["single", "double", "float"] | None,
@@ -148,7 +149,7 @@ def command(
         target=find_target(target),
         input_shapes=imported.input_shapes,
         # A pruned or quantized file has them inside already.
-        constants=imported.constants if recipe is None and prune is None else {},
+        constants=imported.constants if quantize is None and prune is None else {},
         name=name,
         emit=emit,
         dump_passes=dump_passes,
@@ -165,11 +166,11 @@ def command(
         fallback=fallback,
     )
     # Samples may be for pruning alone, and a pruned file has its constants inside.
-    given = None if recipe is None and prune is not None else calibrate
+    given = None if quantize is None and prune is not None else calibrate
     within = imported if prune is None else replace(imported, constants={})
     with (
         pruned_file(model, prune, options.target, calibrate, imported) as (pruned, pruning),
-        quantized_file(pruned, recipe, given, keep_float, within) as source,
+        quantized_file(pruned, quantize, given, keep_float, within) as source,
         ui.working(f"compiling {Path(model).name} for {options.target.name}"),
     ):
         result = compile_model(source, options, output or default_output(model, name))
@@ -196,6 +197,7 @@ def _describe(artifact: Artifact, report: dict[str, Any]) -> tuple[dict[str, Any
         f"flash    {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
         f"arena    {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
         f"kernels  {len(artifact.manifest.steps)} calls",
+        *describe_npu(report),
         *describe_tuning(report["tuning"]),
     ]
     lines += [f"note: {note}" for note in report.get("notes", ())]

@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "logs": "Show, join and repair files of tuning records.",
     "targets": "List and show what can be compiled for.",
     "devices": "List and probe where artifacts can be executed.",
+    "fleet": "Share devices, and machines that build, among tuning sessions.",
     "doctor": "Check the installation and the external tools.",
     "demo": "Train a small network, compile it for three targets, execute all three.",
 }

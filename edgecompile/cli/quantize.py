@@ -92,14 +92,9 @@ def command(
     if model is None:
         fix = "edgecompile quantize net.onnx --calibrate data.npz"
         raise UsageError(Problem("EC2000", "MODEL is missing", "", "", fix))
-    imported = import_options(inputs, constants, trust_pickle)
     options = QuantizeOptions(
-        calibrate=calibrate,
+        **_data(calibrate, keep_float, import_options(inputs, constants, trust_pickle)),
         recipe=recipe,
-        keep_float=keep_float,
-        input_shapes=imported.input_shapes,
-        constants=imported.constants,
-        trust_pickle=trust_pickle,
         analyze=report is not None,
         evaluate=evaluate,
         max_accuracy_drop=max_accuracy_drop,
@@ -113,6 +108,17 @@ def command(
     ui.finish(record, "\n".join([f"wrote    {written}", *describe(result.report)]), as_json)
 
 
+def _data(calibrate: str | None, keep_float: Sequence[str], imported: ImportOptions) -> dict[str, Any]:
+    """The fields of QuantizeOptions that say what is read."""
+    return {
+        "calibrate": calibrate,
+        "keep_float": keep_float,
+        "input_shapes": imported.input_shapes,
+        "constants": imported.constants,
+        "trust_pickle": imported.trust_pickle,
+    }
+
+
 def run(model: str, options: QuantizeOptions) -> QuantizeResult:
     """Quantize with a progress bar."""
     from edgecompile.quantize import quantize_source
@@ -124,16 +130,17 @@ def run(model: str, options: QuantizeOptions) -> QuantizeResult:
 @contextmanager
 def quantized_file(
     model: str,
-    recipe: str | None,
+    quantize: str | None,
     calibrate: str | None,
     keep_float: Sequence[str],
     imported: ImportOptions,
 ) -> Iterator[str]:
-    """`model` itself without a recipe, else a temporary file of the same name with the quantized network.
+    """`model` itself without `quantize`, else a temporary file of the same name with the quantized network.
 
-    Raises UsageError (EC2325) for options of quantization without a recipe.
+    `quantize` is "int8" or "int8,reconstruct". Raises UsageError (EC2325) for options of quantization
+    without it, and for words that nobody knows.
     """
-    if recipe is None:
+    if quantize is None:
         if calibrate is not None or keep_float:
             what, fix = "--calibrate and --keep-float quantize", "add --quantize int8"
             raise UsageError(Problem("EC2325", what, "--quantize", "it is missing", fix))
@@ -141,18 +148,30 @@ def quantized_file(
         return
     from edgecompile.quantize import QuantizeOptions, write_result
 
-    options = QuantizeOptions(
-        calibrate=calibrate,
-        recipe=recipe,
-        keep_float=keep_float,
-        input_shapes=imported.input_shapes,
-        constants=imported.constants,
-        trust_pickle=imported.trust_pickle,
-    )
+    options = QuantizeOptions(**_data(calibrate, keep_float, imported), **parse_quantize(quantize))
     with tempfile.TemporaryDirectory(prefix="edgecompile-") as folder:
         path = Path(folder) / f"{network_stem(model)}.onnx"
         write_result(run(model, options), path)
         yield str(path)
+
+
+def parse_quantize(text: str) -> dict[str, Any]:
+    """Fields of QuantizeOptions from "int8" or "int8,reconstruct,reconstruct-steps=50".
+
+    Raises UsageError (EC2325).
+    """
+    recipe, *words = (word.strip() for word in text.split(","))
+    found: dict[str, Any] = {"recipe": recipe}
+    for word in words:
+        name, _, value = word.partition("=")
+        if word == "reconstruct":
+            found["reconstruct"] = True
+        elif name == "reconstruct-steps" and value.isdecimal():
+            found["reconstruct_steps"] = int(value)
+        else:
+            fix = "write it like --quantize int8,reconstruct,reconstruct-steps=50"
+            raise UsageError(Problem("EC2325", f"cannot read '{word}'", "--quantize", "", fix))
+    return found
 
 
 def network_stem(model: str) -> str:

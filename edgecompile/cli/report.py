@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecompile.cli import ui
+from edgecompile.cli.npu import describe_npu
 from edgecompile.cli.tuned import describe_tuning
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def _describe(artifact: Artifact, record: dict[str, Any], verified: Verification
     lines += [
         f"flash     {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
         f"arena     {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
+        *describe_npu(record),
         *describe_tuning(record.get("tuning", {})),
         f"verified  {_level(verified)}",
         *(f"note: {note}" for note in record.get("notes", ())),

@@ -22,6 +22,7 @@ from edgecompile.cli.tune_view import HEADERS, duration, failures, figure, rows,
 from edgecompile.errors import Problem, UsageError
 
 if TYPE_CHECKING:
+    from edgecompile.tuning.fleet_access import Access
     from edgecompile.tuning.lane import Use
     from edgecompile.tuning.tune import Tuned, TuneOptions
 
@@ -47,6 +48,13 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 @click.option("--resume", is_flag=True, help="Refuse to start anew: there must be records to go on from.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="As for compile.")
 @click.option("--seed", default=0, show_default=True, help="For what is drawn by chance.")
+@click.option(
+    "--fleet",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Build and measure on the workers of a fleet (docs/fleet.md).",
+)
+@click.option("--insecure", is_flag=True, help="Allow a fleet that is reached by tcp://.")
 @click.option("--dry-run", is_flag=True, help="List the kernels, their design spaces, and an estimate.")
 @input_option
 @constant_option
@@ -63,6 +71,8 @@ def command(
     resume: bool,
     threads: int,
     seed: int,
+    fleet: Path | None,
+    insecure: bool,
     dry_run: bool,
     inputs: tuple[str, ...],
     constants: tuple[str, ...],
@@ -93,6 +103,7 @@ def command(
         imported.input_shapes,
         imported.constants,
         imported.trust_pickle,
+        fleet=_access(fleet, insecure, devices),
     )
     if resume:
         _require_records(records)
@@ -136,6 +147,18 @@ def _require_records(records: Path) -> None:
         what, why = "there is nothing to resume", "the folder holds no records"
         fix = "name the folder of the session with --records, or leave out --resume"
         raise UsageError(Problem("EC2511", what, str(records), why, fix))
+
+
+def _access(fleet: Path | None, insecure: bool, devices: tuple[str, ...]) -> Access | None:
+    """How the fleet is reached. Raises UsageError (EC2045) for a fleet and devices, and as `read_access`."""
+    if fleet is None:
+        return None
+    from edgecompile.tuning.fleet_access import read_access
+
+    if devices:
+        what, fix = "a fleet has its own devices", "give --fleet or --device"
+        raise UsageError(Problem("EC2045", what, "--device", "", fix))
+    return read_access(fleet, insecure)
 
 
 def _estimate(model: str, options: TuneOptions, as_json: bool) -> None:

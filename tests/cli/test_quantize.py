@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgecompile.cli.main import main
+from edgecompile.cli.quantize import parse_quantize
 from tests.support.networks import save, small_cnn
 
 Capture = pytest.CaptureFixture[str]
@@ -84,6 +85,20 @@ def test_options_of_quantization_need_a_recipe(capsys: Capture) -> None:
     message = capsys.readouterr().err
     assert "error[EC2325] --calibrate and --keep-float quantize at '--quantize': it is missing" in message
     assert "add --quantize int8" in message
+
+
+def test_compiling_may_learn_how_weights_are_rounded() -> None:
+    learned = {"recipe": "int8", "reconstruct": True, "reconstruct_steps": 5}
+    assert parse_quantize("int8, reconstruct,reconstruct-steps=5") == learned
+    assert parse_quantize("int4w") == {"recipe": "int4w"}
+
+
+@pytest.mark.parametrize("word", ["fast", "reconstruct-steps=many", ""])
+def test_words_of_quantization_that_nobody_knows(word: str, capsys: Capture) -> None:
+    assert main(["compile", "cnn.onnx", "-t", "host", "--quantize", f"int8,{word}"]) == 2
+    message = capsys.readouterr().err
+    assert f"error[EC2325] cannot read '{word}' at '--quantize'" in message
+    assert "write it like --quantize int8,reconstruct,reconstruct-steps=50" in message
 
 
 def test_layers_kept_for_a_score_are_counted(
