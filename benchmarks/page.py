@@ -1,4 +1,4 @@
-"""Render docs/performance.md from benchmarks/results/*.json.
+"""Render docs/performance.md from the results of speed in benchmarks/results.
 
     python -m benchmarks.page
 
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy_page import ACCURACY, CALIBRATION
 from benchmarks.host import ratio_to_best
 from benchmarks.interleave import geometric_mean
 from benchmarks.networks import CORE
@@ -22,6 +21,7 @@ Row = dict[str, Any]
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
+SPEED = ("instructions", "threads", "tuned", "untuned")
 MARK = "<!-- results -->"
 
 _TITLES = {"float32": "Float networks", "int8": "Integer networks (int8)"}
@@ -42,8 +42,8 @@ def main() -> int:
 
 
 def load_results() -> list[Row]:
-    """What was measured of speed and size; accuracy has a page of its own."""
-    files = [path for path in sorted(RESULTS.glob("*.json")) if path.name not in (ACCURACY, CALIBRATION)]
+    """What was measured of speed and size; other results have pages of their own."""
+    files = [path for name in SPEED if (path := RESULTS / f"{name}.json").exists()]
     return [json.loads(path.read_text(encoding="utf-8")) for path in files]
 
 
