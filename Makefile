@@ -14,7 +14,7 @@ SWEEPS ?= build/sweeps
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-zoo fuzz lint bench bench-tuning bench-accuracy clean
+.PHONY: help setup demo test test-zoo test-gpu fuzz lint bench bench-tuning bench-accuracy clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test: setup lint ## checks and the whole test suite
 
 test-zoo: setup ## the tests on trained models; EDGECOMPILE_ZOO names their folder
 	$(BIN)/pytest -n $(WORKERS) -m zoo
+
+test-gpu: setup ## the tests that need an NVIDIA GPU, on a machine that has one
+	$(BIN)/pytest -m gpu tests/gpu
 
 fuzz: setup ## property tests with examples that differ each time; FUZZ_ARGS selects some, e.g. tests/kernels
 	$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=random -m "not zoo and not conformance" $(FUZZ_ARGS)

@@ -10,7 +10,9 @@ writes a file of its own below DIR. `--select` chooses what to ship and writes i
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
+import random
 import sys
 import tempfile
 import time
@@ -27,10 +29,10 @@ from edgecompile.cli.tune import parse_time
 from edgecompile.core.data import data_folder
 from edgecompile.core.target import find_target
 from edgecompile.errors import EdgeCompileError, Problem, UnsupportedError, UsageError, did_you_mean
-from edgecompile.tuning.database import Database
+from edgecompile.tuning.database import Database, succeeded
 from edgecompile.tuning.extract import KernelTask
 from edgecompile.tuning.maintain import select, write_records
-from edgecompile.tuning.record import Record, canonical, encode
+from edgecompile.tuning.record import Record, Trial, canonical, encode
 from edgecompile.tuning.session import Budget, Progress
 from edgecompile.tuning.shipped import SHIPPED
 from edgecompile.tuning.tune import TuneOptions, list_tasks, open_session
@@ -38,8 +40,6 @@ from edgecompile.tuning.tune import TuneOptions, list_tasks, open_session
 # Trials of a first round over all kernels; each further round has twice as many. Between rounds the cost
 # model learns from all that was measured.
 FIRST_GOAL = 16
-# Of each kernel: so many of the best are shipped, and as many others as there is room for.
-BEST, MOST_OTHERS = 2, 24
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,17 @@ def current(database: Database, tasks: Sequence[KernelTask]) -> Database:
 
 
 def choose(database: Database, limit: int) -> list[Record]:
-    """The best of each kernel, its default, and as many others by chance as fit into `limit` bytes."""
-    for others in range(MOST_OTHERS, -1, -1):
-        chosen = select(database, BEST, others)
-        if sum(len(encode(record)) for record in chosen) <= limit:
-            return chosen
-    return select(database, 1, 0)
+    """The best of each kernel and its default, and others by chance as far as `limit` bytes go.
+
+    Those by chance teach a cost model what is slow.
+    """
+    chosen = select(database, best=1, others=0)
+    room = limit - sum(len(encode(record)) for record in chosen)
+    taken = {record.identity for record in chosen if isinstance(record, Trial)}
+    others = [trial for trial in succeeded(database.trials) if trial.identity not in taken]
+    random.Random(0).shuffle(others)
+    sizes = itertools.accumulate(len(encode(trial)) for trial in others)
+    return [*chosen, *(trial for trial, size in zip(others, sizes, strict=True) if size <= room)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -46,6 +46,10 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
 }  # fmt: skip
 
 
+# What surrounds the layers, such as changes of layout, is not measured.
+_OPERATORS = frozenset({"Conv", "ConvNhwc", "Gemm", "MatMul"})
+
+
 def kind_tasks(target: Target, dtype: DType) -> Iterator[tuple[str, KernelTask]]:
     """The kinds of layers, and the tasks that their kernels are on `target`."""
     with tempfile.TemporaryDirectory(prefix="edgecompile-bench-") as folder:
@@ -57,7 +61,11 @@ def kind_tasks(target: Target, dtype: DType) -> Iterator[tuple[str, KernelTask]]
                 tasks = list_tasks(str(path), TuneOptions(target, Path(folder)))
             except UnsupportedError:
                 continue
-            yield from ((kind, task) for task in tasks)
+            yield from ((kind, task) for task in tasks if _is_layer(task))
+
+
+def _is_layer(task: KernelTask) -> bool:
+    return any(node["op"] in _OPERATORS for node in task.task.workload.description["nodes"])
 
 
 def sweep(target: Target, dtype: DType, records: Path, seconds: float) -> None:

@@ -14,7 +14,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -44,7 +44,7 @@ Array = np.ndarray[Any, Any]
 SCHEMA_VERSION = 1
 SEEDS = 5
 # Where curves are read off, in trials.
-POINTS = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1000)
+POINTS = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 GOOD = 0.95
 # How near to the best a search has to come, as shares of the best speed.
 LEVELS = (GOOD, 0.99)
@@ -186,12 +186,11 @@ def _means(curves: Sequence[Sequence[float]]) -> list[float]:
     return [round(geometric_mean(points), 4) for points in zip(*curves, strict=True)]
 
 
-def without(database: Database, tables: Sequence[Table]) -> Database:
-    """The records of all other layers."""
-    judged = {table.task.workload.key for table in tables}
+def without(database: Database, workloads: Collection[str]) -> Database:
+    """The records of all other workloads than these."""
     kept = Database()
     for trial in database.trials:
-        if trial.workload not in judged:
+        if trial.workload not in workloads:
             kept.add(trial)
     return kept
 
@@ -204,7 +203,7 @@ def measure(target: Target, sweep: Path, records: Sequence[Path]) -> Row:
     """Judge all layers of a sweep. Raises InputError (EC3504) where there is none."""
     metric = open_device(None, target).metric
     tables = read_tables(target, Database.open(sweep), metric)
-    known = without(Database.open(*records), tables)
+    known = without(Database.open(*records), {table.task.workload.key for table in tables})
     rows = []
     for table in tables:
         prior = learn_prior(known, target.name, metric, table.task.features.shape[1])

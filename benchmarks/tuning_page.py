@@ -1,4 +1,4 @@
-"""Render docs/tuning-results.md from benchmarks/results/tuning/*.json, and its pictures.
+"""Render docs/tuning-results.md from benchmarks/results/tuning/*.json and tuning_time.json, and its pictures.
 
     python -m benchmarks.tuning_page
 
@@ -18,6 +18,7 @@ Row = dict[str, Any]
 
 PAGE = Path(__file__).parent.parent / "docs" / "tuning-results.md"
 RESULTS = Path(__file__).parent / "results" / "tuning"
+TIMES = RESULTS.with_name("tuning_time.json")
 MARK = "<!-- results -->"
 
 _NAMES = {"trained": "trained model", "untrained": "untrained model", "by_chance": "by chance"}
@@ -30,7 +31,7 @@ _WIDTH, _HEIGHT, _MARGIN = 560, 280, 48
 def main() -> int:
     results = load_results()
     above = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    PAGE.write_text(above + MARK + "\n\n" + render(results), encoding="utf-8")
+    PAGE.write_text(above + MARK + "\n\n" + render(results, load_times()), encoding="utf-8")
     for result in results:
         picture(PAGE, result).write_text(draw(result["points"], result["mean"]["shares"]), encoding="utf-8")
     return 0
@@ -41,15 +42,48 @@ def load_results() -> list[Row]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
 
 
+def load_times() -> list[Row]:
+    """How soon whole networks were tuned, one entry each."""
+    if not TIMES.exists():
+        return []
+    rows: list[Row] = json.loads(TIMES.read_text(encoding="utf-8"))["rows"]
+    return rows
+
+
 def picture(page: Path, result: Row) -> Path:
     """The file of a target's curves, beside the page."""
     return page.with_name(f"tuning-{result['target']}.svg")
 
 
-def render(results: Sequence[Row]) -> str:
-    """What stands below the mark: a part for each target."""
-    parts = [section for result in results for section in _sections(result)]
+def render(results: Sequence[Row], times: Sequence[Row] = ()) -> str:
+    """What stands below the mark: whole networks, then a part for each target."""
+    parts = [*_networks(times), *(section for result in results for section in _sections(result))]
     return "\n".join(f"{part}\n" for part in parts) or "Nothing has been measured yet.\n"
+
+
+def _networks(times: Sequence[Row]) -> list[str]:
+    """How soon whole networks were as fast as by the shipped records."""
+    if not times:
+        return []
+    columns = ("network", "target", "kernels", "trials", "a minute", "untuned", "after", "95% after")
+    rows = (
+        (
+            row["network"],
+            row["target"],
+            str(row["kernels"]),
+            str(row["trials"]),
+            str(row["trials_per_minute"]),
+            _share(row["untuned"]),
+            ", ".join(f"{moment['seconds']:.0f} s: {_share(moment['share'])}" for moment in row["moments"]),
+            "-" if row["reached_s"] is None else f"{row['reached_s']:.0f} s",
+        )
+        for row in times
+    )
+    return ["## Whole networks", _table(columns, rows)]
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _sections(result: Row) -> list[str]:
@@ -139,7 +173,7 @@ def draw(points: Sequence[int], shares: Mapping[str, Sequence[float]]) -> str:
         f'<path d="M{_MARGIN} {y(0.95)}H{right}" stroke="#bbb" stroke-dasharray="4"/>',
         label(_WIDTH / 2, _HEIGHT - 10, "trials"),
     ]
-    lines += [label(x(point), bottom + 16, str(point)) for point in points if point in (1, 8, 64, 256, 1000)]
+    lines += [label(x(point), bottom + 16, str(point)) for point in points if point in (1, 8, 16, 32, 64, 128, 256)]
     lines += [label(_MARGIN - 4, y(share) + 4, f"{share:.0%}", "end") for share in sorted({low, 0.95, 1.0})]
     for place, (name, curve) in enumerate(shares.items()):
         path = " ".join(f"{x(point)},{y(share)}" for point, share in zip(points, curve, strict=True))

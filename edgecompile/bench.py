@@ -52,9 +52,16 @@ def bench_artifact(
     per_layer: bool = False,
     threads: int = 1,
 ) -> BenchReport:
-    """Measure `artifact` on `device`. Raises DeviceError, MissingToolError or UsageError (EC2031, EC2032)."""
+    """Measure `artifact` on `device`.
+
+    Raises DeviceError, MissingToolError or UsageError (EC2031, EC2032; EC2034: the device has no speed).
+    """
     sample = [array[:1] for array in load_golden(artifact)[0]]
     network = CompiledNetwork(artifact, device, threads=threads)
+    if network.device.level == "simulated":
+        what, why = f"{artifact.manifest.name} cannot be measured", f"{network.device.name} has no speed"
+        fix = "use the real device: --device cuda, or ssh://board"
+        raise UsageError(Problem("EC2034", what, "--device", why, fix))
     emulated = network.device.level == "executed-in-emulator"
     if emulated and threads > 1:
         what, why = "no figures of several threads", "an emulator counts the instructions of one"

@@ -47,6 +47,7 @@ PROGRAMS: tuple[tuple[str, str, str], ...] = (
 # Optional packages: distribution, what it is for, the line that installs it.
 PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("ziglang", "executables for other Linux targets", "pip install 'edgecompile[cross]'"),
+    ("nvidia-cuda-nvrtc", "NVIDIA GPUs, without a CUDA toolkit", "pip install 'edgecompile[cuda]'"),
     ("torch", "PyTorch networks", "pip install 'edgecompile[torch]'"),
 )
 

@@ -10,9 +10,11 @@ from typing import Any, cast
 import numpy as np
 
 from edgecompile.backends.backend import Execution
-from edgecompile.backends.find import find_executor
+from edgecompile.backends.find import find_executor, find_linker
 from edgecompile.core.artifact import Artifact, Level
 from edgecompile.core.device import RunRequest, RunResult
+from edgecompile.core.samples import pack as pack
+from edgecompile.core.samples import unpack as unpack
 from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.devices.open import open_device
@@ -44,9 +46,15 @@ class CompiledNetwork:
         self.device = open_device(device, target)
         self._folder = tempfile.TemporaryDirectory(prefix="edgecompile-")
         output = Path(self._folder.name) / "runner"
+        self._program = self._link(target, output, threads)
+
+    def _link(self, target: Target, output: Path, threads: int) -> Path:
+        link = find_linker(target)
+        if link is not None:
+            return link(self.artifact, self.device, output, self.trace)
         toolchain = find_toolchain(target, executable=True)
-        self._program = build_runner(
-            artifact, target, toolchain, output, trace, threads, self.device.platform
+        return build_runner(
+            self.artifact, target, toolchain, output, self.trace, threads, self.device.platform
         )
 
     def __call__(self, *batches: Array) -> Array | tuple[Array, ...]:
@@ -114,39 +122,6 @@ def _check_linked(artifact: Artifact, target: Target) -> None:
     what = f"{artifact.manifest.name} cannot be measured or traced"
     why, fix = f"no program here executes it as {target.name} does", "see the estimates: edgecompile report"
     raise UsageError(Problem("EC2034", what, str(artifact.path), why, fix))
-
-
-def pack(infos: Sequence[TensorInfo], arrays: Sequence[Array]) -> bytes:
-    """The bytes of all samples: each sample is its tensors in order, unpadded, little endian.
-
-    Raises InputError (EC3051) when an array's type or shape is not what `infos` says.
-    """
-    problems = [
-        Problem(
-            "EC3051",
-            "wrong input data",
-            info.name,
-            f"it is {array.dtype} {array.shape[1:]}, the network takes {info.dtype} {info.shape}",
-        )
-        for info, array in zip(infos, arrays, strict=True)
-        if array.dtype != np.dtype(info.dtype) or array.shape[1:] != info.shape
-    ]
-    if problems:
-        raise InputError(*problems)
-    little = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in arrays]
-    return b"".join(sample.tobytes() for samples in zip(*little, strict=True) for sample in samples)
-
-
-def unpack(infos: Sequence[TensorInfo], data: bytes, samples: int) -> tuple[Array, ...]:
-    """The inverse of `pack`: one array a tensor, each (samples, *shape)."""
-    table = np.frombuffer(data, np.uint8).reshape(samples, -1)
-    arrays, start = [], 0
-    for info in infos:
-        columns = np.ascontiguousarray(table[:, start : start + info.nbytes])
-        dtype = np.dtype(info.dtype).newbyteorder("<")
-        arrays.append(columns.view(dtype).reshape(samples, *info.shape).astype(info.dtype, copy=False))
-        start += info.nbytes
-    return tuple(arrays)
 
 
 def load_golden(artifact: Artifact) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

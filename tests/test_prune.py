@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from edgecompile.compiled_cost import CompiledCost, CostTable
 from edgecompile.core.target import find_target
-from edgecompile.errors import InputError, UnsupportedError, UsageError
+from edgecompile.errors import InputError, MissingToolError, UnsupportedError, UsageError
 from edgecompile.passes.quantize.observe import Executor
 from edgecompile.prune import PruneResult, draw, measure_sensitivity, prune_source, write_result
 from edgecompile.prune_options import PruneOptions
+from tests.support.graphs import model as parsed
 from tests.support.networks import save, small_cnn
 
 Array = np.ndarray[Any, Any]
@@ -82,6 +84,16 @@ def test_allocations_reach_the_goal(folder: Path, allocation: Any) -> None:
     assert result.report["costs"]["params"]["left"] <= 0.6
 
 
+@pytest.mark.parametrize("allocation", ["uniform", "global", "sensitivity"])
+def test_of_a_network_that_cannot_be_cut_nothing_is_cut(tmp_path: Path, allocation: Any) -> None:
+    network = parsed("g (float[1, 4] x, float[1, 4] y) => (float[1, 4] z) { z = Add(x, y) }", typed=True)
+    (tmp_path / "add.onnx").write_bytes(network.to_bytes())
+    np.savez(tmp_path / "data.npz", x=np.ones((8, 4), np.float32), y=np.ones((8, 4), np.float32))
+    options = PruneOptions({"params": 0.5}, calibrate=str(tmp_path / "data.npz"), allocation=allocation)
+    report = prune_source(str(tmp_path / "add.onnx"), options).report
+    assert (report["groups"], report["recovery"]["how"]) == ([], "none")
+
+
 def test_rounds_compose_what_they_keep(folder: Path) -> None:
     result = prune(folder, True, keep={"macs": 0.4}, rounds=3)
     assert result.report["reached"]
@@ -116,7 +128,7 @@ def test_a_score_limits_the_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         sizes.append(100.0 * sum(v.const_value.numpy().size for v in model.graph.graph.initializers.values()))
         return sizes[-1] / sizes[0]
 
-    monkeypatch.setattr("edgecompile.prune.score_of", score)
+    monkeypatch.setattr("edgecompile.pruner.score_of", score)
     result = prune(folder, evaluate="scores:size", max_accuracy_drop=0.4)
     assert -0.4 <= result.report["evaluation"]["difference"] < 0
     assert result.report["reached"]
@@ -132,9 +144,47 @@ def test_sensitivity_rises_as_units_go(folder: Path) -> None:
         assert (units[0], errors[0]) == (curve["size"], 0.0)
         assert errors == sorted(errors)
         assert errors[-1] > 0
-    assert draw(curves, "cnn").count("<polyline") == len(curves)
-    with pytest.raises(UsageError, match=r"EC2521.*sensitivity is measured on samples"):
-        measure_sensitivity(str(folder / "cnn.onnx"), PruneOptions())
+    assert draw(curves, "cnn").count("<polyline") == sum(curve["kind"] != "block" for curve in curves)
+
+
+def test_of_blocks_the_absence_is_measured(folder: Path) -> None:
+    options = PruneOptions(calibrate=str(folder / "data.npz"), remove_layers=["depthwise"])
+    row = measure_sensitivity(str(folder / "cnn.onnx"), options)[-1]
+    assert (row["name"], row["kind"], row["units"]) == ("residual", "block", [1, 0])
+    assert row["errors"][1] > 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"EC2521.*sensitivity is measured on samples"),
+        ({"keep": {"macs": 0.5}}, r"EC2053.*nothing is cut.*how far to cut was said too"),
+        ({"multiple": 0}, r"EC2528.*nothing to count"),
+    ],
+)
+def test_sensitivity_that_cannot_be_measured(folder: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        measure_sensitivity(str(folder / "cnn.onnx"), PruneOptions(**options))
+
+
+def test_a_layer_goes_and_zeros_come(folder: Path) -> None:
+    result = prune(folder, remove_layers=["residual"], sparse="2:4")
+    report = result.report
+    assert report["removed_layers"] == ["residual"]
+    assert report["costs"]["macs"]["left"] < 0.9
+    assert not {"depthwise", "pointwise"} & {node.name for node in result.model.graph.graph}
+    assert [layer["zeros"] for layer in report["sparsity"]["layers"]] == [0.5]
+    assert "neither smaller nor faster" in report["sparsity"]["note"]
+    with pytest.raises(UnsupportedError, match=r"EC4532.*'stem'.*blocks that can go: residual"):
+        prune(folder, remove_layers=["stem"])
+
+
+def test_gradients_need_pytorch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("edgecompile.torch")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingToolError, match=r"EC5391.*'taylor' needs PyTorch.*edgecompile\[torch\]"):
+        prune(folder, True, keep={"macs": 0.5}, method="taylor")
 
 
 def test_compiled_costs_are_measured_once(
@@ -159,7 +209,7 @@ def test_a_damaged_table_of_costs_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"EC2524.*say how much to keep"),
+        ({}, r"EC2524.*nothing says how far to cut"),
         ({"keep": {"macs": 0.5}, "max_accuracy_drop": 1.0, "evaluate": "a:b"}, "EC2524.*two goals"),
         ({"keep": {"mac": 0.5}}, r"EC2525.*no resource 'mac'"),
         ({"keep": {"macs": 0.0}}, r"EC2525.*a share of 0 cannot"),
@@ -167,6 +217,8 @@ def test_a_damaged_table_of_costs_is_refused(tmp_path: Path) -> None:
         ({"keep": {"flash": 0.5}}, r"EC2526.*--target is missing"),
         ({"max_accuracy_drop": 1.0}, r"EC2527.*--evaluate is missing"),
         ({"max_accuracy_drop": -1.0, "evaluate": "a:b"}, r"EC2527.*-1 cannot be reached"),
+        ({"max_accuracy_drop": 1.0, "evaluate": "a:b", "rounds": 2}, r"EC2052.*--rounds and --hard"),
+        ({"sparse": "4:2"}, r"EC2050.*no pattern of zeros '4:2'.*give N:M"),
         ({"keep": {"macs": 0.5}, "rounds": 0}, r"EC2528.*nothing to count"),
         ({"keep": {"macs": 0.5}, "method": "wanda"}, r"EC2521.*'wanda' needs samples"),
         ({"keep": {"macs": 0.5}, "allocation": "sensitivity"}, r"EC2521.*needs samples"),

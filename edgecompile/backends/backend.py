@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from edgecompile.core.artifact import Artifact, Emit, Level, Manifest
+from edgecompile.core.device import Device
 from edgecompile.core.integer import Rounding
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass
@@ -61,6 +62,10 @@ class Execution:
 # Runs every sample of the inputs, (samples, *shape) each, on the named device (None: as well as can be had
 # here). Raises UsageError for a device that it cannot run on, and MissingToolError.
 Executor: TypeAlias = Callable[[Artifact, str | None, Sequence[Array]], Execution]
+
+
+# Links the runner around an artifact, for a device, into the path; with True it reports every step.
+Linker: TypeAlias = Callable[[Artifact, Device, Path, bool], Path]
 
 
 class Backend(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from edgecompile.backends.backend import Backend, Executor
+from edgecompile.backends.backend import Backend, Executor, Linker
 from edgecompile.backends.constraints import Constraints
 from edgecompile.core.artifact import Emit
 from edgecompile.core.registry import load_plugins
@@ -17,16 +17,25 @@ from edgecompile.errors import InputError, Problem, did_you_mean
 # Imported when asked for: what one backend needs must not be needed by all.
 _BACKENDS = {
     "cpu": "edgecompile.backends.cpu:CpuBackend",
+    "coreml": "edgecompile.backends.coreml.backend:CoreMlBackend",
+    "cuda": "edgecompile.backends.cuda.backend:CudaBackend",
     "ethos-u": "edgecompile.backends.ethos_u.backend:EthosUBackend",
+    "hexagon": "edgecompile.backends.qualcomm.backend:HexagonBackend",
 }
 # Artifacts of other backends are C libraries, which are executed by linking a program around them.
 _EXECUTORS = {
     "cpu.tflite": "edgecompile.backends.tflite.execute:run_file",
+    "coreml": "edgecompile.backends.coreml.execute:run_coreml",
     "ethos-u": "edgecompile.backends.ethos_u.execute:run_ethos_u",
+    "hexagon": "edgecompile.backends.qualcomm.execute:run_hexagon",
 }
+# What links a program around a library that is no function of buffers, as the CPU's are.
+_LINKERS = {"cuda": "edgecompile.backends.cuda.program:link_for_gpu"}
 # What an accelerator computes; other backends have code for whatever there is.
 _CONSTRAINTS = {
+    "coreml": "edgecompile.backends.coreml.constraints:TABLE",
     "ethos-u": "edgecompile.backends.ethos_u.constraints:TABLE",
+    "hexagon": "edgecompile.backends.qualcomm.constraints:TABLE",
 }
 
 
@@ -53,6 +62,12 @@ def find_executor(target: Target, emit: Emit) -> Executor | None:
     name = f"cpu.{emit}" if target.backend == "cpu" else target.backend
     executor: Executor | None = _find(_EXECUTORS, "edgecompile.executors", name)
     return executor
+
+
+def find_linker(target: Target) -> Linker | None:
+    """What links the program for an artifact of `target`; None where toolchain/build.py does."""
+    linker: Linker | None = _find(_LINKERS, "edgecompile.linkers", target.backend)
+    return linker
 
 
 def find_constraints(target: Target) -> Constraints[Any] | None:

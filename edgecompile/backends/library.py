@@ -125,7 +125,7 @@ def _manifest(built: BuiltNetwork, model: Model, request: BuildRequest, flash: i
         memory=memory,
         align=built.alignment,
         entry=f"{request.name}_run",
-        steps=_steps(built.program),
+        steps=step_infos(built.program),
         emit=request.emit,
         tools={},
         model_sha256=model.provenance.sha256,
@@ -133,7 +133,7 @@ def _manifest(built: BuiltNetwork, model: Model, request: BuildRequest, flash: i
     )
 
 
-def _steps(program: Program) -> tuple[StepInfo, ...]:
+def step_infos(program: Program) -> tuple[StepInfo, ...]:
     """Steps with the graph's names for what they write; a copy writes a graph output."""
     renamed = dict(zip(program.output_owners, program.outputs, strict=True))
 

@@ -17,8 +17,8 @@ from edgecompile.cli.options import (
     trust_option,
 )
 from edgecompile.cli.npu import describe_npu
-from edgecompile.cli.prune import describe as describe_pruning
-from edgecompile.cli.prune import pruned_file
+from edgecompile.cli.pruning import describe as describe_pruning
+from edgecompile.cli.pruning import pruned_file
 from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
 from edgecompile.cli.tuned import describe_tuning
 
@@ -169,7 +169,7 @@ def command(
     given = None if quantize is None and prune is not None else calibrate
     within = imported if prune is None else replace(imported, constants={})
     with (
-        pruned_file(model, prune, options.target, calibrate, imported) as (pruned, pruning),
+        pruned_file(model, prune, options.target, device, calibrate, imported) as (pruned, pruning),
         quantized_file(pruned, quantize, given, keep_float, within) as source,
         ui.working(f"compiling {Path(model).name} for {options.target.name}"),
     ):

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +16,13 @@ from edgecompile.cli.options import (
     input_option,
     trust_option,
 )
+from edgecompile.cli.pruning import RESOURCES, describe, run
 from edgecompile.cli.quantize import calibrate_option, network_stem
 from edgecompile.errors import InputError, Problem, UsageError
 
 if TYPE_CHECKING:
     from edgecompile.core.target import Target
-    from edgecompile.frontend.options import ImportOptions
-    from edgecompile.prune import PruneResult
     from edgecompile.prune_options import PruneOptions
-
-_RESOURCES = ("macs", "params", "flash", "arena", "latency")
-# Words of `compile --prune` that are no resource, and what they become.
-_WORDS = {"method": str, "allocation": str, "recover": str, "rounds": int, "multiple": int}
 
 
 @click.command("prune")
@@ -78,6 +69,18 @@ _WORDS = {"method": str, "allocation": str, "recover": str, "rounds": int, "mult
 @click.option(
     "--keep-whole", multiple=True, metavar="LAYER", help="Cut nothing of this layer. May be repeated."
 )
+@click.option(
+    "--remove-layer",
+    "remove_layers",
+    multiple=True,
+    metavar="LAYER",
+    help="Remove it first: a residual sum with its branch, or a layer that keeps shapes. May be repeated.",
+)
+@click.option(
+    "--sparse",
+    metavar="PATTERN",
+    help="Set weights to 0 at last: 2:4 of neighbours, or 4x1:0.5 of blocks. No gain on dense kernels.",
+)
 @calibrate_option
 @click.option(
     "--evaluate",
@@ -94,7 +97,7 @@ _WORDS = {"method": str, "allocation": str, "recover": str, "rounds": int, "mult
     "--sensitivity",
     type=click.Path(path_type=Path),
     metavar="FILE.svg",
-    help="Only measure what each group is worth; draw it, and write FILE.json.",
+    help="Only measure what groups and blocks are worth; draw it, and write FILE.json.",
 )
 @input_option
 @constant_option
@@ -116,6 +119,8 @@ def command(
     rounds: int,
     multiple: int | None,
     keep_whole: tuple[str, ...],
+    remove_layers: tuple[str, ...],
+    sparse: str | None,
     evaluate: str | None,
     max_accuracy_drop: float | None,
     calibrate: str | None,
@@ -143,7 +148,7 @@ def command(
         raise UsageError(Problem("EC2000", "MODEL is missing", "", "", fix))
     imported = import_options(inputs, constants, trust_pickle)
     options = PruneOptions(
-        keep={name: share for name in _RESOURCES if (share := shares[f"keep_{name}"]) is not None},
+        keep={name: share for name in RESOURCES if (share := shares[f"keep_{name}"]) is not None},
         hard=hard,
         target=_target(target),
         device=device,
@@ -159,6 +164,8 @@ def command(
         input_shapes=imported.input_shapes,
         constants=imported.constants,
         trust_pickle=imported.trust_pickle,
+        remove_layers=remove_layers,
+        sparse=sparse,
     )
     if sensitivity is not None:
         _sensitivity(model, options, sensitivity, as_json)
@@ -170,96 +177,15 @@ def command(
     ui.finish(record, "\n".join([f"wrote    {written}", *describe(result.report)]), as_json)
 
 
-def run(model: str, options: PruneOptions) -> PruneResult:
-    """Prune with a progress bar."""
-    from edgecompile.prune import prune_source
-
-    with ui.progress_bar() as show:
-        return prune_source(model, options, show)
-
-
-@contextmanager
-def pruned_file(
-    model: str, prune: str | None, target: Target, calibrate: str | None, imported: ImportOptions
-) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """`model` itself without `prune`, else a temporary file of the same name; and the report of pruning.
-
-    `prune` is "macs=0.5,method=l1" or the like. Raises UsageError (EC2530).
-    """
-    if prune is None:
-        yield model, None
-        return
-    from edgecompile.prune import write_result
-
-    options = replace(
-        parse_prune(prune),
-        target=target,
-        calibrate=calibrate,
-        input_shapes=imported.input_shapes,
-        constants=imported.constants,
-        trust_pickle=imported.trust_pickle,
-    )
-    with tempfile.TemporaryDirectory(prefix="edgecompile-") as folder:
-        path = Path(folder) / f"{network_stem(model)}.onnx"
-        result = run(model, options)
-        write_result(result, path)
-        yield str(path), result.report
-
-
-def parse_prune(text: str) -> PruneOptions:
-    """Options from "macs=0.5,method=l1,hard". Raises UsageError (EC2530)."""
-    from edgecompile.prune_options import PruneOptions
-
-    keep: dict[str, float] = {}
-    found: dict[str, Any] = {}
-    for item in text.split(","):
-        word, _, value = item.strip().partition("=")
-        try:
-            if word in _RESOURCES:
-                keep[word] = float(value)
-            elif word == "hard" and not value:
-                found["hard"] = True
-            else:
-                found["recovery" if word == "recover" else word] = _WORDS[word](value)
-        except (ValueError, KeyError):
-            fix = "write it like --prune macs=0.5,method=l1; words: " + ", ".join(
-                [*_RESOURCES, *_WORDS, "hard"]
-            )
-            raise UsageError(Problem("EC2530", f"cannot read '{item}'", "--prune", "", fix)) from None
-    return PruneOptions(keep=keep, **found)
-
-
-def describe(report: Mapping[str, Any]) -> list[str]:
-    """The report in a few lines."""
-    lines = [f"method   {report['method']}, {report['allocation']}, {report['samples']} samples"]
-    for name, cost in report["costs"].items():
-        asked = report["goal"].get(name)
-        missed = asked is not None and cost["left"] > asked + 1e-9
-        note = f"  reached {cost['left']:.2f}, asked {asked:g}" if missed else f"  {cost['left']:.2f} left"
-        lines.append(f"{name:8} {cost['before']:.0f} -> {cost['after']:.0f}{note}")
-    rows = report["groups"]
-    cut = sum(row["kept"] < row["size"] for row in rows)
-    lines.append(f"groups   {cut} of {len(rows)} cut")
-    if not report["reached"]:
-        lines += [f"frozen   {r['name']} ({r['size']}): {r['frozen']}" for r in rows if r["frozen"]]
-    proof = report["proof"]
-    if proof["exact"]:
-        lines.append(f"proof    the cut is exact: {proof['max_error']:.1e} from the masked network")
-    else:
-        lines += ["proof    the cut is not exact", *(f"         {reason}" for reason in proof["why"])]
-    lines.append(f"recovery {report['recovery']['how']}")
-    if "evaluation" in report:
-        scores = report["evaluation"]
-        lines.append(f"score    {scores['after']:.4f} (before {scores['before']:.4f})")
-    return lines
-
-
 def _sensitivity(model: str, options: PruneOptions, path: Path, as_json: bool) -> None:
     from edgecompile.prune import draw, measure_sensitivity
 
+    data = path.with_suffix(".json")
+    if data == path:
+        what, fix = "the picture and its figures would be one file", "give a name such as net.svg"
+        raise UsageError(Problem("EC2054", what, "--sensitivity", f"the figures go to {data.name}", fix))
     with ui.progress_bar() as show:
         curves = measure_sensitivity(model, options, show)
-    data = path.with_suffix(".json")
     try:
         path.write_text(draw(curves, f"Sensitivity of {network_stem(model)}"), encoding="utf-8")
         data.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")

@@ -27,10 +27,15 @@ VERIFICATION = "verification.json"
 NOISE_FACTOR = 4.0
 
 Level = Literal[
-    "executed-on-device", "executed-in-emulator", "reference-model", "graph-simulated", "structure-only"
+    "executed-on-device",
+    "executed-in-emulator",
+    "simulated",
+    "reference-model",
+    "graph-simulated",
+    "structure-only",
 ]
 # A static library, C source, or a file for somebody else's runtime.
-Emit = Literal["lib", "c", "tflite"]
+Emit = Literal["lib", "c", "tflite", "onnx", "mlpackage"]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Isa:
     `int8` names the instructions that 8-bit kernels are made of ("" for none special): see
     kernels/intrinsics. `halves`: there are instructions that widen float16. `l1_bytes` and `l2_bytes` are the
     data caches of one core (0 without). `intrinsics` is False where kernels are emitted as portable C.
-    `threads` may share a kernel's work.
+    `threads` may share a kernel's work. `multiprocessors` are those of a GPU; a CPU has none.
     """
 
     triple: str
@@ -46,6 +46,7 @@ class Isa:
     l2_bytes: int = 262144
     intrinsics: bool = True
     threads: int = 1
+    multiprocessors: int = 0
 
     @property
     def widens_halves(self) -> bool:
@@ -81,7 +82,7 @@ class ToolchainSpec:
     """Candidates in order of preference, each "zig", "arm-none-eabi-gcc", or the name of a gcc/clang on PATH.
 
     `zig_target`/`zig_cpu` are what `zig cc -target/-mcpu` takes; `flags` go to gcc-style compilers.
-    `firmware` is True where executables are bare metal.
+    `firmware` is True where executables are bare metal, `dynamic` where they load libraries while they run.
     """
 
     candidates: tuple[str, ...]
@@ -89,6 +90,7 @@ class ToolchainSpec:
     zig_cpu: str = ""
     flags: tuple[str, ...] = ()
     firmware: bool = False
+    dynamic: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,34 @@ class EthosU:
 
 
 @dataclass(frozen=True)
+class Cuda:
+    """An NVIDIA GPU: its `architecture` as its compilers call it ("sm_87"), and how many `multiprocessors`."""
+
+    architecture: str
+    multiprocessors: int
+
+
+@dataclass(frozen=True)
+class Hexagon:
+    """A Qualcomm Hexagon NPU: the version of its `architecture`, and Qualcomm's number of the chip it is in."""
+
+    architecture: Literal[68, 69, 73, 75, 79, 81]
+    soc: int
+
+
+@dataclass(frozen=True)
+class CoreMl:
+    """What a Core ML model asks for: the first system that it runs on, and which units shall compute it.
+
+    `deployment` is a version of iOS; macOS, tvOS and watchOS of the same year will do as well. `compute_units`
+    is how MLModelConfiguration calls them, a hint: where a layer runs is decided on the device.
+    """
+
+    deployment: Literal["iOS17", "iOS18"] = "iOS17"
+    compute_units: Literal["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"] = "cpuAndNeuralEngine"
+
+
+@dataclass(frozen=True)
 class Target:
     """One device. `aliases` are other names it answers to, such as a board's.
 
@@ -140,6 +170,9 @@ class Target:
     aliases: tuple[str, ...] = ()
     backend: str = "cpu"
     ethos_u: EthosU | None = None
+    coreml: CoreMl | None = None
+    hexagon: Hexagon | None = None
+    cuda: Cuda | None = None
 
 
 def targets_dir() -> Path:

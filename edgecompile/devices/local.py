@@ -30,7 +30,8 @@ class LocalDevice:
         machine, wanted = _family(platform.machine()), _family(self.target.isa.triple.split("-")[0])
         if machine != wanted:
             what = f"this {machine} machine cannot execute programs for {self.target.name}"
-            raise UsageError(Problem("EC2021", what, "--device local", "", "use --device qemu or a board"))
+            fix = "use --device qemu or a board"
+            raise UsageError(Problem("EC2021", what, f"--device {self.name}", "", fix))
         return self
 
     def __exit__(

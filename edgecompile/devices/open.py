@@ -11,6 +11,7 @@ from edgecompile.core.target import Target
 from edgecompile.devices.adb import open_adb
 from edgecompile.devices.command import open_command
 from edgecompile.devices.fake import open_fake
+from edgecompile.devices.gpu import CudaDevice, SimulatedGpu
 from edgecompile.devices.local import LocalDevice
 from edgecompile.devices.qemu import QemuDevice
 from edgecompile.devices.ssh import open_ssh
@@ -22,6 +23,8 @@ PLUGIN_GROUP = "edgecompile.devices"
 KINDS = {
     "local": "this machine",
     "qemu": "the target's emulator",
+    "cuda": "the NVIDIA GPU of this machine",
+    "cuda-simulator": "an NVIDIA GPU simulated by this machine's CPU: checks code, says nothing of speed",
     "ssh://[user@]host[:port]": "a Linux board, by your own ssh",
     "adb://[serial]": "an Android device, by your own adb",
     "command:FILE": "a board that a command line of yours flashes and starts (see docs/devices.md)",
@@ -33,6 +36,8 @@ Opener = Callable[[str, Target], Device]
 _OPENERS: dict[str, Opener] = {
     "local": lambda address, target: LocalDevice(target),
     "qemu": lambda address, target: QemuDevice(target),
+    "cuda": lambda address, target: CudaDevice(target),
+    "cuda-simulator": lambda address, target: SimulatedGpu(target),
     "ssh": lambda address, target: open_ssh(address),
     "adb": lambda address, target: open_adb(address),
     "command": lambda address, target: open_command(address),

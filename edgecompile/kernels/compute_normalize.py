@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tvm import te, tirx
 
 from edgecompile.kernels.compute import Layout, Tensor, accumulator, element_type, shape_of
-from edgecompile.kernels.loops import Buffer, Row, each, local, nest
+from edgecompile.kernels.loops import Buffer, Row, RowLoops, local, nest
 from edgecompile.kernels.math import Expr, absolute, cast, const, dtype_of, let, power, select, sqrt
 
 Index = tuple[Expr, ...]
@@ -60,8 +60,7 @@ class Boxes:
 
     def each_element(self, row: Row, box: Index, body: Callable[[Index, Expr], None]) -> None:
         """Emit `body(index, lane)` for all elements of `box`."""
-        with each(self.reduced[:-1]) as outer:
-            row.each(lambda position, lane: body(self.at(box, (*outer, position)), lane))
+        row.each_in(self.reduced, lambda element, lane: body(self.at(box, element), lane))
 
     def sum(self, row: Row, box: Index, total: str, term: Callable[[Index], Expr]) -> Expr:
         """The sum of `term(index)` over `box`, of type `total`."""
@@ -93,7 +92,7 @@ def standardize(
     boxes: Boxes,
     epsilon: float,
     finish: Finish,
-    lanes: int,
+    rows: RowLoops,
     centred: bool = True,
     wanted: Statistics = Statistics(),
 ) -> list[Tensor]:
@@ -103,21 +102,21 @@ def standardize(
     """
     shape, dtype = shape_of(data), element_type(data)
     total = accumulator(dtype)
-    row = Row(boxes.reduced[-1], boxes.vector, lanes)
     count = const(boxes.count, total)
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        numbers = {"mean": local(1, total), "inverse": local(1, total)}
-        mean, inverse = numbers["mean"], numbers["inverse"]
+        with rows.each(boxes.kept, boxes.count) as (box, make_row):
+            row = make_row(boxes.reduced[-1], boxes.vector)
+            numbers = {"mean": local(1, total), "inverse": local(1, total)}
+            mean, inverse = numbers["mean"], numbers["inverse"]
 
-        def centre(index: Index) -> Expr:
-            value = cast(reads[0][index], total)
-            return value - mean[0] if centred else value
+            def centre(index: Index) -> Expr:
+                value = cast(reads[0][index], total)
+                return value - mean[0] if centred else value
 
-        def write(index: Index, _: Expr) -> None:
-            writes[0][index] = cast(finish(reads[1:], index, centre(index) * inverse[0]), dtype)
+            def write(index: Index, _: Expr) -> None:
+                writes[0][index] = cast(finish(reads[1:], index, centre(index) * inverse[0]), dtype)
 
-        with each(boxes.kept) as box:
             if centred:
                 mean[0] = boxes.sum(row, box, total, lambda i: cast(reads[0][i], total)) / count
             squares = boxes.sum(row, box, total, lambda i: let(centre(i), lambda d: d * d))
@@ -130,22 +129,21 @@ def standardize(
     return nest("standardize", [data, *parameters], results, body)
 
 
-def lp_normalize(data: Tensor, boxes: Boxes, p: int, lanes: int) -> Tensor:
-    """x / (p-norm of its box), p being 1 or 2; 0 where the norm is 0. `lanes` neighbours at a time."""
+def lp_normalize(data: Tensor, boxes: Boxes, p: int, rows: RowLoops) -> Tensor:
+    """x / (p-norm of its box), p being 1 or 2; 0 where the norm is 0."""
     shape, dtype = shape_of(data), element_type(data)
     total = accumulator(dtype)
-    row = Row(boxes.reduced[-1], boxes.vector, lanes)
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        norm = local(1, total)
-
         def term(index: Index) -> Expr:
             return let(cast(reads[0][index], total), lambda x: absolute(x) if p == 1 else x * x)
 
-        def write(index: Index, _: Expr) -> None:
-            writes[0][index] = cast(cast(reads[0][index], total) / norm[0], dtype)
+        with rows.each(boxes.kept, boxes.count) as (box, make_row):
+            row, norm = make_row(boxes.reduced[-1], boxes.vector), local(1, total)
 
-        with each(boxes.kept) as box:
+            def write(index: Index, _: Expr) -> None:
+                writes[0][index] = cast(cast(reads[0][index], total) / norm[0], dtype)
+
             summed = boxes.sum(row, box, total, term)
             norm[0] = summed if p == 1 else sqrt(summed)
             # All elements of the box are 0 then, and 0 / 1 is what is asked for.

@@ -11,8 +11,15 @@ from tvm import te, tirx
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels import math
-from edgecompile.kernels.compute import Tensor, element_type, lowest_value, reduce_axes, shape_of
-from edgecompile.kernels.loops import Buffer, Row, each, local, nest
+from edgecompile.kernels.compute import (
+    Tensor,
+    element_type,
+    lowest_value,
+    reduce_axes,
+    shape_of,
+    unflatten,
+)
+from edgecompile.kernels.loops import Buffer, RowLoops, local, nest
 from edgecompile.kernels.math import Expr, cast, const, is_float, select
 
 
@@ -41,6 +48,7 @@ def reduce(
     reducer: Reducer,
     dtype: str,
     before: Callable[[Expr], Expr] = lambda x: x,
+    rows: RowLoops | None = None,
 ) -> Tensor:
     """`before(element)` combined over `axes`, in type `dtype`; those axes have extent 1 in the result."""
     extents = shape_of(data)
@@ -51,7 +59,7 @@ def reduce(
         return te.compute(shape, lambda *index: before(cast(data(*index), dtype)), name="map")
     trailing = list(axes) == list(range(len(extents) - len(axes), len(extents)))
     if trailing and isinstance(data.op, te.PlaceholderOp):  # a loop nest could not inline what makes the data
-        return _reduce_rows(data, len(axes), reducer, dtype, before)
+        return _reduce_rows(data, len(axes), reducer, dtype, before, rows or RowLoops())
     loops = dict(zip(axes, reduce_axes([extents[axis] for axis in axes], "r"), strict=True))
     function = te.comm_reducer(reducer.combine, reducer.neutral, name="reduce")
 
@@ -63,16 +71,22 @@ def reduce(
 
 
 def _reduce_rows(
-    data: Tensor, count: int, reducer: Reducer, dtype: str, before: Callable[[Expr], Expr]
+    data: Tensor,
+    count: int,
+    reducer: Reducer,
+    dtype: str,
+    before: Callable[[Expr], Expr],
+    rows: RowLoops,
 ) -> Tensor:
     """Reduce the last `count` axes, whose elements are neighbours in memory, in several lanes."""
     extents = shape_of(data)
     outer = extents[: len(extents) - count]
-    row = Row(numbers.prod(extents[len(outer) :]), vector=True)
+    length = numbers.prod(extents[len(outer) :])
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        partial = local(row.lanes, dtype)
-        with each((numbers.prod(outer),)) as (line,):
+        with rows.each((numbers.prod(outer),), length) as ((line,), make_row):
+            row = make_row(length, True)
+            partial = local(row.lanes, dtype)
 
             def element(position: Expr) -> Expr:
                 return before(cast(reads[0][line * row.extent + position], dtype))
@@ -99,8 +113,8 @@ def find_extreme(data: Tensor, axis: int, lowest: bool, last: bool) -> Tensor:
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, result = reads[0], writes[0]
-        best = local(1, dtype)
-        with each(shape) as index:
+        with T.parallel(0, numbers.prod(shape)) as number:
+            index, best = unflatten(number, shape), local(1, dtype)
             result[index] = const(0, "int64")
             best[0] = source[index]
             with T.serial(1, extents[axis]) as k:

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
-from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, accumulator, element_type, lowest_value, shape_of
-from edgecompile.kernels.loops import Buffer, Column, Row, flat_view, local, nest, powers_of_two
+from edgecompile.kernels.loops import Buffer, Column, Row, RowLoops, flat_view, local, nest
 from edgecompile.kernels.math import Expr, cast, const, exp_negative, log
 
 
@@ -54,8 +53,8 @@ class _Rows:
         return partial
 
 
-def softmax(data: Tensor, axis: int, lanes: int) -> Tensor:
-    """exp(x - max) / sum(exp(x - max)) along `axis`, `lanes` at a time; each exponential is computed once."""
+def softmax(data: Tensor, axis: int, loops: RowLoops) -> Tensor:
+    """exp(x - max) / sum(exp(x - max)) along `axis`; each exponential is computed once."""
 
     def emit(rows: _Rows) -> None:
         row, total = rows.row, rows.total
@@ -82,11 +81,11 @@ def softmax(data: Tensor, axis: int, lanes: int) -> Tensor:
 
         row.each(normalize)
 
-    return _each_row("softmax", data, axis, lanes, emit)
+    return _each_row("softmax", data, axis, loops, emit)
 
 
-def log_softmax(data: Tensor, axis: int, lanes: int) -> Tensor:
-    """x - max - log(sum(exp(x - max))) along `axis`, `lanes` at a time."""
+def log_softmax(data: Tensor, axis: int, loops: RowLoops) -> Tensor:
+    """x - max - log(sum(exp(x - max))) along `axis`."""
 
     def emit(rows: _Rows) -> None:
         row, total = rows.row, rows.total
@@ -99,14 +98,14 @@ def log_softmax(data: Tensor, axis: int, lanes: int) -> Tensor:
         row.each_result(lambda lane: _assign(offset, lane, highest[lane] + log(offset[lane])))
         row.each(lambda p, lane: rows.write(p, lane, rows.read(p, lane) - row.pick(offset, lane)))
 
-    return _each_row("log_softmax", data, axis, lanes, emit)
+    return _each_row("log_softmax", data, axis, loops, emit)
 
 
 def _assign(buffer: Buffer, at: Expr, value: Expr) -> None:
     buffer[at] = value
 
 
-def _each_row(name: str, data: Tensor, axis: int, lanes: int, emit: Callable[[_Rows], None]) -> Tensor:
+def _each_row(name: str, data: Tensor, axis: int, loops: RowLoops, emit: Callable[[_Rows], None]) -> Tensor:
     """A tensor like `data`, computed by the statements of `emit` for all rows along `axis`."""
     shape = shape_of(data)
     outer, extent, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
@@ -114,18 +113,10 @@ def _each_row(name: str, data: Tensor, axis: int, lanes: int, emit: Callable[[_R
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, result = flat_view(reads[0]), flat_view(writes[0])
         total = accumulator(element_type(data))
-        with T.parallel(0, outer) as line:
-            start = line * extent * inner
-            if inner == 1:
-                emit(_Rows(Row(extent, True, lanes), source, result, start, 1, total))
-                return
-            whole = inner // lanes
-            if whole:
-                with T.serial(0, whole) as step:
-                    emit(_Rows(Column(extent, lanes), source, result, start + step * lanes, inner, total))
-            done = whole * lanes
-            for width in powers_of_two(inner - done, lanes):
-                emit(_Rows(Column(extent, width), source, result, start + done, inner, total))
-                done += width
+
+        def line(row: Row, start: Expr) -> None:
+            emit(_Rows(row, source, result, start, inner, total))
+
+        loops.each_line(outer, extent, inner, line)
 
     return nest(name, [data], [(shape, element_type(data))], body)[0]

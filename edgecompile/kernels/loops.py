@@ -15,7 +15,7 @@ from tvm import te, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
-from edgecompile.kernels.compute import Tensor, element_type
+from edgecompile.kernels.compute import Tensor, element_type, unflatten
 from edgecompile.kernels.math import Expr, cast, const
 
 LANES = 8
@@ -181,6 +181,11 @@ class Row:
             self._vector(done, lanes, body)
             done += lanes
 
+    def each_in(self, extents: Sequence[int], body: Callable[[tuple[Expr, ...], Expr], None]) -> None:
+        """Emit `body(index, lane)` for all elements of a box whose last axis is the row."""
+        with each(extents[:-1]) as outer:
+            self.each(lambda position, lane: body((*outer, position), lane))
+
     def _vector(self, start: Expr, lanes: int, body: Callable[[Expr, Expr], None]) -> None:
         if lanes == 1:
             body(start, 0)
@@ -252,3 +257,40 @@ class Column(Row):
     def finish(self, partial: Buffer, combine: Callable[[Expr, Expr], Expr]) -> Expr:
         """Nothing is left to combine; returns the first row's result."""
         return partial[0]
+
+
+# Makes a row of so many elements; whether they are next to each other is as for `Row`.
+MakeRow = Callable[[int, bool], Row]
+
+
+class RowLoops:
+    """How a kernel goes through rows: each by itself, `lanes` neighbours of a row at a time."""
+
+    def __init__(self, lanes: int = LANES) -> None:
+        self.lanes = lanes
+
+    @contextmanager
+    def each(self, extents: Sequence[int], length: int) -> Iterator[tuple[tuple[Expr, ...], MakeRow]]:
+        """A loop over a box of rows of `length` elements; yields a row's index in it, and what makes it."""
+        with T.parallel(0, math.prod(extents)) as number:
+            index = tuple(unflatten(number, extents)) if extents else ()
+            yield index, lambda extent, vector: Row(extent, vector, self.lanes)
+
+    def each_line(self, outer: int, extent: int, inner: int, body: Callable[[Row, Expr], None]) -> None:
+        """Emit `body(row, start)` for all lines along the middle axis of a box.
+
+        A line's elements are `inner` apart from `start` on. Neighbouring lines are worked on together.
+        """
+        with self.each((outer,), extent) as ((line,), make_row):
+            start = line * extent * inner
+            if inner == 1:
+                body(make_row(extent, True), start)
+                return
+            whole = inner // self.lanes
+            if whole:
+                with T.serial(0, whole) as step:
+                    body(Column(extent, self.lanes), start + step * self.lanes)
+            done = whole * self.lanes
+            for width in powers_of_two(inner - done, self.lanes):
+                body(Column(extent, width), start + done)
+                done += width

@@ -64,7 +64,8 @@ def build_network(
     kernels = folder / (f"{name}_kernels.c" if emit == "c" else f"{name}_kernels.o")
     interfaces, support = generate_kernels(functions, isa, kernels)
     steps = tuple(
-        call_step(step, interfaces.get(step.symbol, Interface()), threads) for step in lowered.program.steps
+        call_step(step, interfaces[step.symbol], threads) if step.symbol in interfaces else step
+        for step in lowered.program.steps
     )
     program = replace(lowered.program, steps=steps)
     storage = assign_storage(program, target.codegen.align)

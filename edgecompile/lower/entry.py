@@ -66,11 +66,12 @@ def generate_entry(name: str, storage: Storage, align: int, threads: int = 1) ->
     }
     files = ["network.h.j2", "network.hpp.j2", "network.c.j2"]
     files += ["threads.h.j2", "threads.c.j2"] if threads > 1 else []
-    return EntrySources(*(_templates().get_template(file).render(values) for file in files))
+    return EntrySources(*(templates().get_template(file).render(values) for file in files))
 
 
 @cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The templates of generated C."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("edgecompile.lower"),
         undefined=jinja2.StrictUndefined,

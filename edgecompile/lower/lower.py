@@ -13,6 +13,7 @@ from tvm import tirx
 from tvm_ffi.structural import structural_equal, structural_hash
 
 import edgecompile.lower.ops  # noqa: F401  (fills the operator table)
+from edgecompile.core import calls
 from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.target import Isa
 from edgecompile.core.tensor import C_TYPES, TensorInfo
@@ -74,7 +75,7 @@ def check_supported(model: Model) -> None:
     """Raise UnsupportedError (EC4010) naming every node without a row in the table or of an odd type."""
     problems = []
     for node in model.graph.graph:
-        if find_op(node) is None:
+        if find_op(node) is None and node.domain != calls.DOMAIN:
             domain = f"{node.domain}::" if node.domain else ""
             what = f"operator {domain}{node.op_type} is not supported"
             problems.append(Problem("EC4010", what, node.name or "?", "", "express it by other operators"))
@@ -105,6 +106,9 @@ class _Builder:
         if group.kind is Kind.ALIAS and len(group.nodes) == 1:
             self._add_alias(group.nodes[0])
             return
+        if group.nodes[0].domain == calls.DOMAIN:
+            self._add_function(group.nodes[0])
+            return
         if all(tensor_info(value).elements == 0 for value in group.outputs):
             self.values.update({str(v.name): tensor_info(v) for v in group.outputs})
             return
@@ -132,6 +136,19 @@ class _Builder:
         layers = tuple(node.name or node.op_type for node in group.nodes)
         step = Step(symbol, layers, kernel.reads, kernel.writes, in_place=kernel.in_place)
         self.steps.append(step)
+
+    def _add_function(self, node: ir.Node) -> None:
+        """A call of a function that somebody else writes: see core/calls.py."""
+        inputs = [value for value in node.inputs if value is not None]
+        for value in inputs:
+            array = constant_value(value)
+            if array is not None:
+                self._add_weight(str(value.name), array)
+        self.values.update({str(value.name): tensor_info(value) for value in node.outputs})
+        reads, writes = ([str(value.name) for value in values] for values in (inputs, node.outputs))
+        layers = tuple(node.attributes.get_strings(calls.LAYERS, ()) or ())
+        workspace = node.attributes.get_int(calls.WORKSPACE, 0)
+        self.steps.append(Step(node.op_type, layers, tuple(reads), tuple(writes), workspace))
 
     def _symbol_for(self, group: Group, function: tirx.PrimFunc) -> str:
         """The symbol of an equal function that is already there, or a new one."""

@@ -25,9 +25,20 @@ from edgecompile.kernels.compute_gemm import (
     packed_scaled_matmul,
 )
 from edgecompile.kernels.compute_winograd import WinogradPlan, pack_winograd_weights, winograd_conv
+from edgecompile.kernels.gpu.machine import Gpu
+from edgecompile.kernels.gpu.plan import (
+    DP4A,
+    MMA_BYTES,
+    MMA_HALVES,
+    THREADS,
+    Arithmetic,
+    choose_gpu_plan,
+)
+from edgecompile.kernels.gpu.rows import WarpRows
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
 from edgecompile.kernels.intrinsics.select import few_columns_kernels, float_kernel, int4_kernel
+from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
 from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
@@ -61,7 +72,7 @@ def planned_conv(
         shape, shape_of(data), len(rows) // groups, rows.shape[1], element_bytes, groups, window, pad
     )
     # Transformed weights are larger than float32: nothing for weights that are to be small.
-    plan = _plan(n, data, product, kernel, winograd=kernel.accumulator == "float32" and not halves)
+    plan = _plan(n, data, product, kernel, halves, winograd=kernel.accumulator == "float32" and not halves)
     if isinstance(plan, WinogradPlan):
         packed = n.weight(pack_winograd_weights(weights, plan), PACKED)
         return winograd_conv(data, packed, plan, shape)
@@ -69,8 +80,10 @@ def planned_conv(
     return packed_conv(data, packed, plan, shape, kernel.accumulator)
 
 
-def row_lanes(n: NodeView) -> int:
-    """How many neighbours of a row, a power of two, to work on at a time."""
+def row_loops(n: NodeView) -> RowLoops:
+    """How to go through the rows of a node's result."""
+    if n.isa.multiprocessors:
+        return WarpRows(Gpu(n.isa.multiprocessors))
     machine, shape = Machine.of(n.isa), n.outputs[0].shape
     usual = machine.row_lanes
     others = (
@@ -78,7 +91,7 @@ def row_lanes(n: NodeView) -> int:
     )
     option = n.plans.choose(OptionSpace("row_lanes", (usual, *others), machine, shape))
     assert isinstance(option, Option)
-    return option.value
+    return RowLoops(option.value)
 
 
 def is_depthwise(n: NodeView, weights: np.ndarray) -> bool:
@@ -118,7 +131,7 @@ def planned_matmul(
     """The sums of `data` [..., K] by constant weights, `rows` [N, K], of `shape` [..., N]."""
     columns, depth = rows.shape
     product = Product(shape, shape_of(data), columns, depth, np.dtype(kernel.data).itemsize)
-    plan = _gemm_plan(n, data, product, kernel)
+    plan = _gemm_plan(n, data, product, kernel, halves)
     packed = _packed(n, np.ascontiguousarray(rows), plan, halves)
     return packed_matmul(data, packed, plan, shape, kernel.accumulator)
 
@@ -145,16 +158,25 @@ def _packed(n: NodeView, rows: np.ndarray, plan: GemmPlan, halves: bool) -> Tens
     return n.weight(store_halves(packed, n.isa.widens_halves) if halves else packed, PACKED)
 
 
-def _gemm_plan(n: NodeView, data: Tensor, product: Product, kernel: MicroKernel) -> GemmPlan:
-    plan = _plan(n, data, product, kernel)
+def _gemm_plan(
+    n: NodeView, data: Tensor, product: Product, kernel: MicroKernel, halves: bool = False
+) -> GemmPlan:
+    plan = _plan(n, data, product, kernel, halves)
     assert isinstance(plan, GemmPlan)
     return plan
 
 
 def _plan(
-    n: NodeView, data: Tensor, product: Product, kernel: MicroKernel, winograd: bool = False
+    n: NodeView,
+    data: Tensor,
+    product: Product,
+    kernel: MicroKernel,
+    halves: bool,
+    winograd: bool = False,
 ) -> GemmPlan | WinogradPlan:
     """The analytic choice, or what `n.plans` puts in its place; `winograd` allows for that algorithm."""
+    if n.isa.multiprocessors:
+        return choose_gpu_plan(Gpu(n.isa.multiprocessors), product, *_arithmetics(data, kernel, halves))
     machine, converts = Machine.of(n.isa), kernel.data != element_type(data)
     direct = choose_plan(kernel, machine, product, converts)
     other = choose_winograd(kernel, machine, product, direct) if winograd else None
@@ -164,3 +186,11 @@ def _plan(
     plan = n.plans.choose(space)
     assert isinstance(plan, GemmPlan | WinogradPlan)
     return plan
+
+
+def _arithmetics(data: Tensor, kernel: MicroKernel, halves: bool) -> tuple[Arithmetic, ...]:
+    """How a GPU may multiply these elements, and halves as weights if so."""
+    if halves:
+        return (MMA_HALVES,)
+    is_bytes = element_type(data) == "int8" and kernel.data == "int8" and kernel.accumulator == "int32"
+    return (MMA_BYTES, DP4A) if is_bytes else (THREADS,)

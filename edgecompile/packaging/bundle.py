@@ -58,5 +58,5 @@ FORMAT = Format(
     "one file with everything, for archives and for handing on",
     render_bundle,
     single=True,
-    emit=("lib", "c", "tflite"),
+    emit=("lib", "c", "tflite", "onnx"),
 )

@@ -77,6 +77,10 @@ class Format:
             fix = "compile with --emit c" if "c" in self.emit else "compile with --emit lib"
             what = f"{self.name} takes {wanted}"
             problems.append(Problem("EC2564", what, str(artifact.path), f"this is '{manifest.emit}'", fix))
+        if artifact.target.backend == "cuda":
+            what, why = f"{self.name} takes networks that are functions in C", "this one is an engine on a GPU"
+            fix = "take include/, src/ and lib/ of the artifact as they are"
+            problems.append(Problem("EC2564", what, str(artifact.path), why, fix))
         if self.machines != "any" and firmware != (self.machines == "firmware"):
             wanted = "microcontrollers" if self.machines == "firmware" else "targets with an operating system"
             fix = "see `edgecompile package --list`"

@@ -15,7 +15,7 @@ def macs_of(node: ir.Node) -> int:
 
     Raises UnsupportedError (EC4001) where a shape is not known.
     """
-    count = _MACS.get(node.op_type)
+    count = _MACS.get(node.op_type.removesuffix("Nhwc"))
     return count(node) if count else 0
 
 

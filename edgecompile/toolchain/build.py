@@ -13,7 +13,7 @@ from edgecompile.core.target import Emulator, Target
 from edgecompile.errors import Problem, UsageError
 from edgecompile.toolchain.base import Toolchain
 
-_RUNNER = Path(__file__).parent / "runner"
+RUNNER = Path(__file__).parent / "runner"
 _VECTORS_BYTES = 0x400
 _STACK_BYTES = 0x10000
 
@@ -36,7 +36,7 @@ def build_runner(
     runner/runner.c. Raises UsageError (EC2020) for firmware of a target without memories, BudgetError when it
     is larger than the emulated board, and MissingToolError and InternalError as Toolchain does.
     """
-    sources = [*_artifact_sources(artifact, trace), _RUNNER / "runner.c"]
+    sources = [*_artifact_sources(artifact, trace), RUNNER / "runner.c"]
     flags = ["-I", str(artifact.path / "include"), *_definitions(artifact)]
     flags += ["-DEDGECOMPILE_TRACE"] if trace else []
     flags += [f"-DNETWORK_THREADS={threads}", "-pthread"] if threads > 1 else []
@@ -52,17 +52,19 @@ def build_program(
     toolchain: Toolchain,
     output_path: Path,
     platform: Platform | None = None,
+    link_flags: Sequence[str] = (),
 ) -> Path:
     """Link `sources`, one of which implements `runner_main` of platform.h, and `objects` for `target`.
 
-    Raises as `build_runner`.
+    `flags` are for compiling, `link_flags` for linking. Raises as `build_runner`.
     """
     with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
         folder = Path(name)
-        options = ["-O3", "-I", str(_RUNNER), *flags, *(platform.flags if platform else ())]
+        options = ["-O3", "-I", str(RUNNER), *flags, *(platform.flags if platform else ())]
         files = [*sources, *_platform_sources(target, platform)]
         program = toolchain.compile(files, options, folder / "program.o")
-        link_flags = [*_layout(target, platform, folder), *(flag for flag in flags if flag == "-pthread")]
+        threads = [flag for flag in flags if flag == "-pthread"]
+        link_flags = [*_layout(target, platform, folder), *threads, *link_flags]
         return toolchain.link([program, *objects], link_flags, output_path)
 
 
@@ -74,13 +76,13 @@ def _artifact_sources(artifact: Artifact, trace: bool) -> list[Path]:
 
 def _platform_sources(target: Target, platform: Platform | None) -> list[Path]:
     if not target.toolchain.firmware:
-        return [_RUNNER / "platform_posix.c", *(platform.sources if platform else ())]
+        return [RUNNER / "platform_posix.c", *(platform.sources if platform else ())]
     if platform is None:
         names = ["platform_semihosting.c", "startup_cortex_m.c"]
     else:
         names = ["platform_serial.c" if platform.serial else "platform_semihosting.c"]
         names += [] if platform.own_startup else ["startup_cortex_m.c"]
-    return [*(_RUNNER / name for name in names), *(platform.sources if platform else ())]
+    return [*(RUNNER / name for name in names), *(platform.sources if platform else ())]
 
 
 def _definitions(artifact: Artifact) -> list[str]:
@@ -112,7 +114,7 @@ def _layout(target: Target, platform: Platform | None, folder: Path) -> list[str
 
 def _linker_script(board: Emulator) -> str:
     """The memories of an emulated board. The vector table is at 0, where a Cortex-M looks for it at reset."""
-    template = string.Template((_RUNNER / "firmware.ld").read_text(encoding="utf-8"))
+    template = string.Template((RUNNER / "firmware.ld").read_text(encoding="utf-8"))
     flash_origin = max(board.flash_origin, _VECTORS_BYTES)
     return template.substitute(
         vectors_bytes=_VECTORS_BYTES,

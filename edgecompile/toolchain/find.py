@@ -60,7 +60,7 @@ def _zig(target: Target) -> Toolchain | None:
         compiler=(zig, "cc", "-target", spec.zig_target),
         # Without an -O option zig adds the undefined behaviour sanitizer and its run-time library.
         compile_flags=(f"-mcpu={spec.zig_cpu}", "-fno-sanitize=undefined", *headers),
-        link_flags=("-static", "-lm", "-Wl,--gc-sections"),
+        link_flags=("-lm", "-Wl,--gc-sections", "-ldl" if spec.dynamic else "-static"),
         archiver=(zig, "ar"),
         version_command=(zig, "version"),
         install=_install_line("zig"),
@@ -88,4 +88,6 @@ def _link_mode(target: Target) -> tuple[str, ...]:
     """Static where the program travels to another machine, whose C library is not known here."""
     if target.toolchain.firmware:
         return ("-nostartfiles",)
+    if target.toolchain.dynamic:
+        return ("-ldl",)
     return () if target.isa.cpu == "native" else ("-static",)

@@ -8,7 +8,7 @@ square error (J. Ba, R. Caruana, "Do deep nets really need to be deep?", 2014), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,12 @@ from edgecompile.errors import InputError, Problem
 from edgecompile.passes.edit import constant_of
 from edgecompile.passes.logits import logits_of
 from edgecompile.passes.quantize.blocks import Block, free_leading_axis
+from edgecompile.passes.quantize.calibrate import Progress
 from edgecompile.passes.quantize.observe import Sample
 from edgecompile.torch.block_network import BlockNetwork, Tensors, chunks, count_of
 from edgecompile.torch.distillation import distillation_loss
 from edgecompile.torch.functional import constants, require_supported
 from edgecompile.torch.threads import one_thread
-
-Progress = Callable[[str, int, int | None], None]
 
 # One of so many samples does not teach, but decides which epoch's weights are taken.
 _HELD_BACK = 8

@@ -40,7 +40,10 @@ def read_journal(path: Path) -> Contents:
 
 
 class Journal:
-    """The writer of one file, which nobody else can open for writing meanwhile."""
+    """The writer of one file, which nobody else can open for writing meanwhile.
+
+    `damages` are the lines that could not be read when it was opened; one without its end is cut off.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or create. Raises InputError: EC3502 for a file that another writer has open, EC3503."""
@@ -56,7 +59,8 @@ class Journal:
             os.close(self._file)
             what, fix = "another session writes these records", "wait for it, or choose other --records"
             raise InputError(Problem("EC3502", what, str(path), "", fix)) from None
-        self._length = read_journal(path).whole
+        contents = read_journal(path)
+        self._length, self.damages = contents.whole, contents.damages
         os.ftruncate(self._file, self._length)
         _sync_folder(path.parent)
 

@@ -80,15 +80,17 @@ class Lane:
                 self.bench.device.__exit__(None, None, None)
 
     def measure(self, task: int, programs: Sequence[Trials], ending: threading.Event) -> dict[int, Outcome]:
-        """The outcomes of all candidates in `programs`, by their places in the task.
+        """The outcomes of all candidates in `programs`, by their places in the task. Raises as `insist`."""
+        return self.insist(lambda device: self._measure(task, programs), ending)
+
+    def insist(self, work: Callable[[Device], Result], ending: threading.Event) -> Result:
+        """As `lend`, again and again while the device fails.
 
         Raises the last DeviceError when the device is `out`, or `ending` is set before it works again.
         """
         for strike in range(_STRIKES):
             try:
-                self.contact()
-                with self._lease(ending):
-                    return self._measure(task, programs)
+                return self.lend(work, ending)
             except DeviceError as error:
                 self.failures += 1
                 self.leave()
@@ -99,10 +101,10 @@ class Lane:
                 break
         raise last
 
-    def lend(self, work: Callable[[Device], Result]) -> Result:
+    def lend(self, work: Callable[[Device], Result], ending: threading.Event) -> Result:
         """What `work` makes of the device, which nobody else uses meanwhile. Raises DeviceError."""
         self.contact()
-        with self._lease(threading.Event()):
+        with self._lease(ending):
             return work(self.bench.device)
 
     def _measure(self, task: int, programs: Sequence[Trials]) -> dict[int, Outcome]:

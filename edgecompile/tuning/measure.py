@@ -68,6 +68,11 @@ class Bench:
     timeout_s: float = 30.0
 
 
+def failure_of(error: DeviceError) -> Failure | None:
+    """How the program failed that was executed; None when it was the device."""
+    return _FAILURES.get(error.problems[0].code)
+
+
 class _ProgramFailedError(Exception):
     """The program ended badly. `place` is the candidate that ran at the end, None where nobody knows."""
 
@@ -175,7 +180,7 @@ class Meter:
         try:
             result = self.bench.device.run(request)
         except DeviceError as error:
-            failure = _FAILURES.get(error.problems[0].code)
+            failure = failure_of(error)
             if failure is None:
                 raise
             runs = count_runs(error.printed)

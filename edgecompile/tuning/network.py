@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from edgecompile.core.device import Device, RunRequest, RunResult
 from edgecompile.core.fork import Forked, WorkFailedError
 from edgecompile.core.model import Model
 from edgecompile.core.target import Target
+from edgecompile.errors import DeviceError
 from edgecompile.passes.prove import generate_inputs, index_bounds
 from edgecompile.toolchain.build import build_program
 from edgecompile.toolchain.find import find_toolchain
+from edgecompile.tuning.measure import failure_of
 from edgecompile.tuning.operands import agrees
 from edgecompile.tuning.program import (
     HARNESS,
@@ -36,6 +38,14 @@ from edgecompile.tuning.selection import Selection
 Array = np.ndarray[Any, Any]
 # The candidates of some kernels by their workloads; all other kernels are built as usual.
 Variant: TypeAlias = Mapping[str, Json]
+Figures: TypeAlias = "list[float | Failure]"
+
+
+class Lend(Protocol):
+    """What work makes of a device that nobody else uses meanwhile, and which one that was."""
+
+    def __call__(self, work: Callable[[Device], Figures], /) -> tuple[Figures, str]: ...
+
 
 # Turns of each variant, about how long one is, and how long all may take: many short ones, of which few are
 # interrupted by other programs.
@@ -67,17 +77,17 @@ class NetworkBench:
     ) -> None:
         self._forked.__exit__(kind, error, trace)
 
-    def compare(self, variants: Sequence[Variant], device: Device) -> list[float | Failure]:
-        """Seconds of one inference of each on a `device` with a clock, which has been entered.
+    def compare(self, variants: Sequence[Variant], lend: Lend) -> tuple[Figures, str]:
+        """Seconds of one inference of each on a device with a clock, and which device that was.
 
         A variant fails that computes something else than the first, or whose time cannot be told; all fail
-        when they cannot be built. Raises DeviceError.
+        when they cannot be built, or their program crashes twice. Raises DeviceError.
         """
         with tempfile.TemporaryDirectory(prefix="edgecompile-") as folder:
             try:
                 program = self._forked.call(variants, Path(folder), timeout_s=_BUILD_S)
             except WorkFailedError:
-                return ["build"] * len(variants)
+                return ["build"] * len(variants), ""
             request = RunRequest(
                 program,
                 self._data,
@@ -86,13 +96,26 @@ class NetworkBench:
                 repeats=_TURNS,
                 timeout_s=_RUN_S,
             )
-            table = np.zeros((0, len(variants)))
-            for _ in range(_ATTEMPTS):
+            crashes: list[Failure] = []
+            return lend(lambda device: self._measure(device, request, crashes))
+
+    def _measure(self, device: Device, request: RunRequest, crashes: list[Failure]) -> Figures:
+        """Of the first crash nobody knows whether it is the device's, so it is one; the next is not."""
+        count = request.samples
+        table = np.zeros((0, count))
+        for _ in range(_ATTEMPTS):
+            try:
                 result = device.run(request)
-                table = np.concatenate([table, _table(result, len(variants))])
-                if all(_is_settled(table, place) for place in range(len(variants))):
-                    break
-        right = self._are_right(result, len(variants))
+            except DeviceError as error:
+                failure = failure_of(error)
+                if failure is None or not crashes:
+                    crashes += [failure] if failure else []
+                    raise
+                return [failure] * count
+            table = np.concatenate([table, _table(result, count)])
+            if all(_is_settled(table, place) for place in range(count)):
+                break
+        right = self._are_right(result, count)
         return [_judge(table, place, fine) for place, fine in enumerate(right)]
 
     def _are_right(self, result: RunResult, count: int) -> list[bool]:

@@ -13,12 +13,12 @@ import queue
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from edgecompile.core.device import Device, Metric
 from edgecompile.core.process import kill_programs
@@ -28,6 +28,8 @@ from edgecompile.tuning.builder import Builder, Trials
 from edgecompile.tuning.extract import KernelTask
 from edgecompile.tuning.lane import Lane
 from edgecompile.tuning.measure import Bench, Outcome
+
+Result = TypeVar("Result")
 
 # Seconds after the first failure of a device.
 _PAUSE_S = 1.0
@@ -44,26 +46,43 @@ class Measured:
     device: str
 
 
+class ProgramBuilder(Protocol):
+    """As `Builder`, here or elsewhere."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def build(self, task: int, chosen: Sequence[int], folder: Path) -> Sequence[Trials]: ...
+
+
 class Pool:
     """Builds and measures candidates of `tasks`. To be entered and left; leaving waits for nothing.
 
-    Make it before other threads and files: builders are copies of the process. Raises DeviceError: EC7013 for
-    devices that count different things or need different programs; on entering as `Lane.contact`.
+    Without `builders` make it before other threads and files: they are copies of the process then. Raises
+    DeviceError: EC7013 for devices that count different things or need different programs; on entering as
+    `Lane.contact`.
     """
 
-    def __init__(self, tasks: Sequence[KernelTask], target: Target, devices: Sequence[Device]) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[KernelTask],
+        target: Target,
+        devices: Sequence[Device],
+        builders: Sequence[ProgramBuilder] = (),
+    ) -> None:
         self.target, self.metric = target, _metric_of(devices)
         self.lanes = [Lane(Bench(target, device, self.metric), _PAUSE_S) for device in devices]
         self._ending = threading.Event()
         self._futures: list[Future[Measured]] = []
-        # One builder a core; a device that is this machine needs a core to itself.
-        is_here = any(device.name == "local" for device in devices)
-        count = max(1, (os.cpu_count() or 1) - is_here)
-        self._builders = [Builder(tasks, target, devices[0].platform) for _ in range(count)]
-        self._free_builders: queue.Queue[Builder] = queue.Queue()
+        self._builders = builders or [
+            Builder(tasks, target, devices[0].platform)
+            for _ in range(usual_builders(device.name for device in devices))
+        ]
+        self._free_builders: queue.Queue[ProgramBuilder] = queue.Queue()
         # None when no lane is left.
         self._free_lanes: queue.Queue[Lane | None] = queue.Queue()
-        self._executor = ThreadPoolExecutor(count + len(devices))
+        self._executor = ThreadPoolExecutor(len(self._builders) + len(devices))
 
     @property
     def is_full(self) -> bool:
@@ -122,6 +141,13 @@ class Pool:
         self._futures.remove(first)
         return first.result()
 
+    def lend(self, work: Callable[[Device], Result]) -> tuple[Result, str]:
+        """What `work` makes of the first device that can, and which one that was.
+
+        Raises DeviceError (EC7012) when no device is left.
+        """
+        return self._by_any(lambda lane: lane.insist(work, self._ending))
+
     def _contact(self, lane: Lane) -> None:
         """One that cannot be reached at the beginning is left out, unless it is the last one."""
         try:
@@ -149,16 +175,20 @@ class Pool:
                     _require_room(folder)
             finally:
                 self._free_builders.put(builder)
-            outcomes, device = self._measure(task, programs) if programs else ({}, "")
+            outcomes, device = (
+                self._by_any(lambda lane: lane.measure(task, programs, self._ending))
+                if programs
+                else ({}, "")
+            )
         return Measured(
             task, {index: outcomes.get(index, Outcome(None, "build")) for index in chosen}, device
         )
 
-    def _measure(self, task: int, programs: Sequence[Trials]) -> tuple[dict[int, Outcome], str]:
-        """By the first device that can; also says which one."""
+    def _by_any(self, use: Callable[[Lane], Result]) -> tuple[Result, str]:
+        """What the first device makes of it that can, and which one that was."""
         while (lane := self._free_lanes.get()) is not None:
             try:
-                return lane.measure(task, programs, self._ending), lane.described
+                return use(lane), lane.described
             except DeviceError:
                 if not lane.out:
                     raise
@@ -173,6 +203,11 @@ class Pool:
         fix = "attach one, then give the same command again: it goes on from the records"
         names = ", ".join(lane.name for lane in self.lanes)
         raise DeviceError(Problem("EC7012", "no device is left to measure on", names, reasons, fix))
+
+
+def usual_builders(devices: Iterable[str]) -> int:
+    """One for each core; a device that is this machine needs a core to itself."""
+    return max(1, (os.cpu_count() or 1) - ("local" in devices))
 
 
 def _require_room(folder: str) -> None:

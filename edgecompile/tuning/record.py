@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from edgecompile.core.device import Metric
@@ -30,7 +31,7 @@ class Workload:
 
     description: Json
 
-    @property
+    @cached_property
     def key(self) -> str:
         """SHA-256 of the canonical JSON, as hexadecimal digits."""
         return hashlib.sha256(canonical(self.description).encode()).hexdigest()
@@ -65,7 +66,7 @@ class Trial:
     features: tuple[float, ...] = ()
     network: str = ""
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """What makes two trials the same one: everything that they say."""
         return hashlib.sha256(canonical(to_body(self)).encode()).hexdigest()
@@ -84,6 +85,11 @@ class Damage:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.why}"
+
+
+def not_read(damage: Damage) -> str:
+    """What is said about a damaged line where records are used."""
+    return f"a tuning record was not read: {damage}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate
 
 from edgecompile.tuning.database import Database, best_in_network, relative_value
@@ -28,8 +27,8 @@ _WITHIN = 1.10
 # The kernels that together take this share of the network's time, and at most so many of them.
 _SHARE, _MOST = 0.9, 12
 
-# Seconds of one inference for each variant of the network, or why there is no figure.
-Compare = Callable[[Sequence[Variant]], Sequence[float | Failure]]
+# Seconds of one inference for each variant of the network, or why there is no figure; and on which device.
+Compare = Callable[[Sequence[Variant]], tuple[Sequence[float | Failure], str]]
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,12 @@ def rerank(
     """
     if session.pool.metric != "seconds":
         return []
-    lane = next(lane for lane in session.pool.lanes if not lane.out)
     phase = Rerank(
         session.searches,
-        lambda variants: lane.lend(partial(network.compare, variants)),
+        lambda variants: network.compare(variants, session.pool.lend),
         session.database,
         session.journal,
         session.pool.target.name,
-        lane.described,
         session.versions,
     )
     return phase.run(notify, is_over)
@@ -74,7 +71,7 @@ def rerank(
 class Rerank:
     """Compares what `searches` found by `compare`; new records go to `journal` and `database`.
 
-    `device` and `versions` are those of the records.
+    `versions` are those of the records.
     """
 
     searches: Sequence[Search]
@@ -82,7 +79,6 @@ class Rerank:
     database: Database
     journal: Journal
     target: str
-    device: str
     versions: Mapping[str, str]
     chosen: dict[str, Json] = field(default_factory=dict)
 
@@ -118,7 +114,7 @@ class Rerank:
 
     def _measure(self, search: Search, places: Sequence[int], network: str) -> list[Trial]:
         key, candidates = search.task.workload.key, [search.task.candidates[place] for place in places]
-        figures = self.compare([self.chosen | {key: candidate} for candidate in candidates])
+        figures, device = self.compare([self.chosen | {key: candidate} for candidate in candidates])
         values = [None if isinstance(figure, str) else figure for figure in figures]
         trials = [
             Trial(
@@ -127,7 +123,7 @@ class Rerank:
                 "seconds",
                 candidate,
                 value,
-                self.device,
+                device,
                 self.versions,
                 figure if isinstance(figure, str) else None,
                 baseline=values[0],

@@ -15,7 +15,7 @@ from edgecompile.kernels.schedules.space import Plan, PlanChoice, Space, knobs
 from edgecompile.lower.fusion import Group
 from edgecompile.lower.workload import describe_group, name_of
 from edgecompile.tuning.database import Database, best_in_network, relative_value, succeeded
-from edgecompile.tuning.record import METRICS, Json, Trial, Workload
+from edgecompile.tuning.record import METRICS, Damage, Json, Trial, Workload, not_read
 from edgecompile.tuning.shipped import open_records
 from edgecompile.tuning.versions import tool_versions
 
@@ -28,6 +28,7 @@ class Selection:
 
     `in_network` says how many times as fast whole networks became by the candidates that were compared there.
     `gains` are the logarithms to base 2 of what tuning brought to kernels, by their operators and windows.
+    `damages` are lines of records that could not be read.
     """
 
     trials: Mapping[str, Trial]
@@ -37,6 +38,7 @@ class Selection:
     names: dict[str, str] = field(default_factory=dict)
     built_in: dict[str, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    damages: Sequence[Damage] = ()
 
     def plans(self, group: Group, isa: Isa) -> PlanChoice:
         """Who chooses the plan for `group`."""
@@ -53,7 +55,7 @@ class Selection:
             "built_in": list(self.built_in.values()),
             "stale": [{"kernel": name, "reason": _STALE} for name in self.stale.values()],
             "expected_gain": self._expected_gain(),
-            "notes": _notes(self.recorded.values()),
+            "notes": [*_notes(self.recorded.values()), *map(not_read, self.damages)],
         }
 
     def _entry(self, key: str, trial: Trial) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def select(target: str, records: Path | None = None) -> Selection:
         if best is not None:
             trials[key] = _by_itself(database, best)
             in_network[key] = round(1 / relative_value(best), 3)
-    return Selection(trials, in_network, gains)
+    return Selection(trials, in_network, gains, damages=database.damages)
 
 
 def best_trials(database: Database, target: str) -> dict[str, Trial]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from edgecompile.core.data import data_folder
 from edgecompile.tuning.database import Database
+from edgecompile.tuning.record import Record
 
 SHIPPED = "tuning_logs"
 # The target "host" is whatever machine this is; on one with these instructions and no more, the workloads are
@@ -19,14 +22,21 @@ def open_records(target: str, *own: Path) -> Database:
 
     Raises InputError (EC3501, EC3504).
     """
-    database = Database.open(*own, *shipped_folders(target))
-    for other in _SAME_INSTRUCTIONS.get(target, ()):
-        found = Database.open(*shipped_folders(other))
-        for workload in found.workloads.values():
-            database.add(workload)
-        for trial in found.trials:
-            database.add(replace(trial, target=target))
+    database = Database.open(*own)
+    for name in (target, *_SAME_INSTRUCTIONS.get(target, ())):
+        for folder in shipped_folders(name):
+            for record in _read(folder, target):
+                database.add(record)
     return database
+
+
+@cache
+def _read(folder: Path, target: str) -> Sequence[Record]:
+    """The records of a folder, which are read once: they do not change. They count as those of `target`."""
+    found = Database.open(folder)
+    trials = [trial if trial.target == target else replace(trial, target=target) for trial in found.trials]
+    records: list[Record] = [*found.workloads.values(), *trials]
+    return records
 
 
 def shipped_folders(target: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +25,13 @@ from edgecompile.passes.canonicalize import canonicalize_passes
 from edgecompile.tuning.curves import improvements
 from edgecompile.tuning.estimate import Estimate, estimate_tasks
 from edgecompile.tuning.extract import KernelTask, find_tasks
+from edgecompile.tuning.fleet import Fleet, portable
+from edgecompile.tuning.fleet_access import Access
 from edgecompile.tuning.journal import Journal
 from edgecompile.tuning.network import NetworkBench
 from edgecompile.tuning.pool import Pool
 from edgecompile.tuning.prior import learn_prior
+from edgecompile.tuning.record import not_read
 from edgecompile.tuning.rerank import Reranked, rerank
 from edgecompile.tuning.session import Budget, Notify, Progress, Session
 from edgecompile.tuning.shipped import open_records
@@ -42,7 +46,8 @@ JOURNAL = "session.jsonl"
 class TuneOptions:
     """What `tune` may be told.
 
-    `devices` name where candidates run, side by side (none: what the target names). `records` is the folder
+    `devices` name where candidates run, side by side (none: what the target names); with a `fleet` they run
+    on its workers' devices for the target, and are built by its workers. `records` is the folder
     of this session's records; those that are there already are made use of. In the end the best candidates
     are compared inside the network, unless `rerank` is false, or there are several threads.
     """
@@ -57,6 +62,7 @@ class TuneOptions:
     constants: Mapping[str, Array] = field(default_factory=dict)
     trust_pickle: bool = False
     rerank: bool = True
+    fleet: Access | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Tuned:
 
 
 def list_tasks(source: str, options: TuneOptions) -> list[KernelTask]:
-    """The tasks of `source`. Raises UnsupportedError (EC4501) when no kernel has a choice of plans."""
+    """The tasks of `source`. Raises UnsupportedError: EC4501 without a choice of plans, EC4630 for a GPU."""
     return _tasks_of(optimized_network(source, options), source, options)
 
 
@@ -89,6 +95,9 @@ def optimized_network(source: str, options: TuneOptions) -> Model:
 
 
 def _tasks_of(model: Model, source: str, options: TuneOptions) -> list[KernelTask]:
+    if options.target.backend == "cuda":
+        what, why = f"kernels for {options.target.name} cannot be tuned", "a GPU has no design space yet"
+        raise UnsupportedError(Problem("EC4630", what, source, why, "compile: the built-in choice is used"))
     tasks = find_tasks(model, options.target, options.target.codegen.route, options.threads)
     if not tasks:
         why = "its kernels are fixed on this target, or too small to have a choice"
@@ -107,7 +116,8 @@ def tune(source: str, options: TuneOptions, notify: Callable[[Tuned], None] = la
     names = tuple(str(task.task.workload.description["name"]) for task in tasks)
     sizes = tuple(len(task.task.candidates) for task in tasks)
     reranked: list[Reranked] = []
-    with NetworkBench(model, options.target) as network, open_session(tasks, options) as session:
+    runs_on = options.target if options.fleet is None else portable(options.target)
+    with NetworkBench(model, runs_on) as network, open_session(tasks, options, model=model) as session:
         ends = time.monotonic() + options.budget.seconds
 
         def tuned(progress: Progress) -> Tuned:
@@ -139,14 +149,34 @@ def estimate(source: str, options: TuneOptions) -> list[Estimate]:
 
 @contextmanager
 def open_session(
-    tasks: Sequence[KernelTask], options: TuneOptions, journal: str = JOURNAL, goal: int | None = None
+    tasks: Sequence[KernelTask],
+    options: TuneOptions,
+    journal: str = JOURNAL,
+    goal: int | None = None,
+    model: Model | None = None,
 ) -> Iterator[Session]:
     """What is known of `tasks` from earlier sessions and the shipped records, ready to go on.
 
     New records go to the file `journal` in the folder of records. With a `goal`, every task gets so many
-    trials. Raises as `tune`.
+    trials. A fleet needs the `model` that the tasks are those of. Raises as `tune`.
     """
-    devices = [open_device(spec, options.target) for spec in options.devices or (None,)]
-    with Pool(tasks, options.target, devices) as pool, Journal(options.records / journal) as writer:
+    with _open_pool(tasks, options, model) as pool, Journal(options.records / journal) as writer:
         database = open_records(options.target.name, options.records)
+        for damage in dict.fromkeys([*writer.damages, *database.damages]):
+            warnings.warn(not_read(damage), stacklevel=3)
         yield Session(tasks, pool, database, writer, tool_versions(), options.seed, goal)
+
+
+@contextmanager
+def _open_pool(tasks: Sequence[KernelTask], options: TuneOptions, model: Model | None) -> Iterator[Pool]:
+    """The devices and builders of this machine, or of a fleet."""
+    if options.fleet is None or model is None:
+        devices = [open_device(spec, options.target) for spec in options.devices or (None,)]
+        with Pool(tasks, options.target, devices) as pool:
+            yield pool
+    else:
+        with (
+            Fleet(options.fleet, options.target) as fleet,
+            Pool(tasks, options.target, fleet.devices, fleet.builders(model, tasks, options.threads)) as pool,
+        ):
+            yield pool

@@ -32,6 +32,12 @@ def test_the_bar_is_the_drop_and_half_of_the_baselines(
     assert found[2]["met"] is met
 
 
+@pytest.mark.parametrize(("drop", "met"), [(19.0, True), (21.0, False)])
+def test_recovery_alone_halves_the_drop(drop: float, met: bool) -> None:
+    rows = [row("l1", BAR_SHARE, 40.0), row("l1, recovered", BAR_SHARE, drop)]
+    assert (judged(rows[1], rows)["bar"], judged(rows[1], rows)["met"]) == (20.0, met)
+
+
 def test_a_pareto_plot_has_a_line_for_each_contender() -> None:
     rows = [row("l1", 0.7, 40), row("default", 0.7, 1), row("default", 0.5, 6), row("l1", 0.7, 1, "other")]
     text = pareto(rows, "kws_dscnn")

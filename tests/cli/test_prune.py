@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgecompile.cli.main import main
-from edgecompile.cli.prune import parse_prune
+from edgecompile.cli.pruning import parse_prune
 from edgecompile.errors import UsageError
 from tests.support.networks import save, small_cnn
 
@@ -58,9 +58,18 @@ def test_sensitivity_is_drawn_and_written(folder: Path, capsys: Capture) -> None
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines() == ["wrote    s.svg", "wrote    s.json"]
     assert (folder / "s.svg").read_text().startswith("<svg")
-    assert {"group", "units", "errors"} <= set(json.loads((folder / "s.json").read_text())[0])
+    assert {"name", "units", "errors"} <= set(json.loads((folder / "s.json").read_text())[0])
     assert main([*words[:3], "missing/s.svg", *words[4:]]) == 3
     assert "EC3524" in capsys.readouterr().err
+    assert main([*words[:3], "s.json", *words[4:]]) == 2
+    assert "error[EC2054] the picture and its figures would be one file" in capsys.readouterr().err
+
+
+def test_layers_removed_and_zeros_set_are_said(capsys: Capture) -> None:
+    assert main(["prune", "cnn.onnx", "--remove-layer", "residual", "--sparse", "2:4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "removed  residual" in lines
+    assert lines[-1].startswith("sparse   2:4 in 1 layers: dense kernels compute zeros like any other number")
 
 
 def test_methods_are_listed(capsys: Capture) -> None:
@@ -95,7 +104,8 @@ def test_samples_may_be_for_pruning_alone(capsys: Capture) -> None:
 
 
 def test_words_of_prune() -> None:
-    options = parse_prune("macs=0.5,latency=0.6, method=l1,recover=none,rounds=3,hard")
+    options = parse_prune("macs=0.5,latency=0.6, method=l1,recover=none,rounds=3,hard,sparse=2:4")
+    assert options.sparse == "2:4"
     assert options.keep == {"macs": 0.5, "latency": 0.6}
     assert (options.method, options.recovery, options.rounds, options.hard) == ("l1", "none", 3, True)
 

@@ -11,7 +11,7 @@ from edgecompile.kernels.compute_normalize import (
     lp_normalize,
     standardize,
 )
-from edgecompile.kernels.loops import Buffer
+from edgecompile.kernels.loops import Buffer, RowLoops
 from edgecompile.kernels.math import Expr
 from tests.support.kernels import compute
 from tests.support.operators import Array, assert_close, normal
@@ -34,7 +34,10 @@ def test_trailing_axes_and_their_statistics(axis: int) -> None:
     shape = (*data.shape[:axis], *[1] * (3 - axis))
     wanted = Statistics(("mean", "inverse"), shape)
     result, mean, inverse = compute(
-        lambda x: standardize(x, [], Boxes.trailing(data.shape, axis), 1e-5, plain, 8, wanted=wanted), data
+        lambda x: standardize(
+            x, [], Boxes.trailing(data.shape, axis), 1e-5, plain, RowLoops(8), wanted=wanted
+        ),
+        data,
     )
     assert_close(result, reference(data, axes).astype("float32"))
     assert_close(mean, data.mean(axis=axes, keepdims=True))
@@ -43,7 +46,9 @@ def test_trailing_axes_and_their_statistics(axis: int) -> None:
 
 def test_a_large_mean_does_not_cancel() -> None:
     data = (normal(2, 64) + 1e4).astype("float32")
-    (result,) = compute(lambda x: standardize(x, [], Boxes.trailing(data.shape, 1), 1e-5, plain, 8), data)
+    (result,) = compute(
+        lambda x: standardize(x, [], Boxes.trailing(data.shape, 1), 1e-5, plain, RowLoops(8)), data
+    )
     assert_close(result, reference(data, (1,)).astype("float32"), 2e-3)
 
 
@@ -57,12 +62,14 @@ def test_groups_of_channels(count: int, channels_last: bool) -> None:
     if channels_last:
         data, want = data.transpose(0, 2, 3, 1), want.transpose(0, 2, 3, 1)
     boxes = Boxes.groups(data.shape, count, layout)
-    assert_close(compute(lambda x: standardize(x, [], boxes, 1e-5, plain, 8), data)[0], want)
+    assert_close(compute(lambda x: standardize(x, [], boxes, 1e-5, plain, RowLoops(8)), data)[0], want)
 
 
 def test_without_centring_it_is_the_root_mean_square() -> None:
     data = normal(3, 17)
-    (result,) = compute(lambda x: standardize(x, [], Boxes.along(data.shape, 1), 0.0, plain, 8, False), data)
+    (result,) = compute(
+        lambda x: standardize(x, [], Boxes.along(data.shape, 1), 0.0, plain, RowLoops(8), False), data
+    )
     assert_close(result, data / np.sqrt((data**2).mean(axis=1, keepdims=True)))
 
 
@@ -74,7 +81,7 @@ def test_a_norm_of_zero_gives_zeros(p: int, axis: int) -> None:
     data[4, :] = 0
     norm = np.linalg.norm(data, p, axis=axis, keepdims=True)
     want = np.divide(data, norm, out=np.zeros_like(data), where=norm > 0)
-    (result,) = compute(lambda x: lp_normalize(x, Boxes.along(data.shape, axis), p, 8), data)
+    (result,) = compute(lambda x: lp_normalize(x, Boxes.along(data.shape, axis), p, RowLoops(8)), data)
     assert_close(result, want)
 
 

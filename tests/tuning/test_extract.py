@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgecompile.compiler import CompileOptions, compile_model
 from edgecompile.core.target import find_target
+from edgecompile.tuning.extract import KernelTask
 from edgecompile.tuning.journal import Journal
 from edgecompile.tuning.record import Trial
 from edgecompile.tuning.tune import TuneOptions, list_tasks
@@ -18,6 +21,17 @@ from tests.fakes.build import emulator_or_skip
 from tests.support.networks import save, small_cnn
 from tests.support.quantized import quantize
 from tests.tuning.networks import all_spaces
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is hostile: the compilers are loaded once for all tests."""
+    for module in ("compiler", "verify", "frontend.load"):
+        monkeypatch.setattr(f"edgecompile.{module}.run_isolated", _call)
+
+
+def _call(function: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
+    return function(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +54,9 @@ def test_all_kinds_of_kernels_have_a_choice(network: str) -> None:
 @pytest.mark.parametrize("target", ["host", "cortex-a72", "cortex-m4"])
 def test_a_network_of_any_candidates_is_verified(network: str, target: str, tmp_path: Path) -> None:
     """Every kernel is built by a record, of a candidate chosen by chance."""
-    report = _verify_any(network, target, 0, tmp_path)
-    assert len(report["by_record"]) == len(list_tasks(network, TuneOptions(find_target(target), Path())))
+    tasks = list_tasks(network, TuneOptions(find_target(target), Path()))
+    report = _verify_any(network, tasks, target, 0, tmp_path)
+    assert len(report["by_record"]) == len(tasks)
     assert report["built_in"] == report["stale"] == []
 
 
@@ -51,16 +66,18 @@ def test_layers_that_need_not_be_calls(tmp_path: Path) -> None:
     tasks = list_tasks(source, TuneOptions(find_target("cortex-m4"), Path()))
     called = [task for task in tasks if list(task.task.candidates) == [{"called": 1}, {"called": 0}]]
     assert called
-    report = _verify_any(source, "cortex-m4", None, tmp_path)
+    report = _verify_any(source, tasks, "cortex-m4", None, tmp_path)
     assert len(report["by_record"]) == len(tasks)
 
 
-def _verify_any(source: str, name: str, seed: int | None, folder: Path) -> dict[str, list[object]]:
+def _verify_any(
+    source: str, found: Sequence[KernelTask], name: str, seed: int | None, folder: Path
+) -> dict[str, list[object]]:
     """Compile with a record for each kernel, of its last candidate or of any, and execute; the report."""
     target = find_target(name)
     if target.emulator is not None:
         emulator_or_skip(target)
-    tasks = [task.task for task in list_tasks(source, TuneOptions(target, Path()))]
+    tasks = [one.task for one in found]
     chance = random.Random(seed)
     with Journal(folder / "records" / "some.jsonl") as journal:
         for task in tasks:

@@ -42,9 +42,9 @@ class Network:
     costs: dict[str, list[float | Failure]]
     asked: list[list[Variant]] = field(default_factory=list)
 
-    def compare(self, variants: Sequence[Variant]) -> list[float | Failure]:
+    def compare(self, variants: Sequence[Variant]) -> tuple[list[float | Failure], str]:
         self.asked.append(list(variants))
-        return [self._seconds(variant) for variant in variants]
+        return [self._seconds(variant) for variant in variants], "me"
 
     def _seconds(self, variant: Variant) -> float | Failure:
         total = 1.0
@@ -59,7 +59,7 @@ class Network:
 def phase(folder: Path, searches: Sequence[Search], network: Network) -> Rerank:
     records = folder / "session.jsonl"
     database = Database.open(folder) if records.exists() else Database()
-    return Rerank(searches, network.compare, database, Journal(records), "host", "me", {})
+    return Rerank(searches, network.compare, database, Journal(records), "host", {})
 
 
 def test_what_is_fastest_in_the_network_wins_and_is_kept_for_the_next_kernel(tmp_path: Path) -> None:
@@ -131,13 +131,14 @@ def test_variants_of_a_network_on_this_machine(
     variant = {task.workload.key: task.candidates[-1] for task in tasks}
     model = optimized_network(network, TuneOptions(target, tmp_path))
     with NetworkBench(model, target) as bench, open_device(None, target) as device:
-        figures = bench.compare([{}, variant], device)
+
+        def compare(*variants: Variant) -> list[float | Failure]:
+            return bench.compare(variants, lambda work: (work(device), "here"))[0]
+
+        figures = compare({}, variant)
         monkeypatch.setattr(network_module, "agrees", lambda got, expected: got is expected)
-        assert bench.compare([{}, variant], device)[1] == "wrong"
-        assert (
-            bench.compare([{}, {"unknown": {}}, {tasks[0].workload.key: {"no": "such"}}], device)[0]
-            != "build"
-        )
+        assert compare({}, variant)[1] == "wrong"
+        assert compare({}, {"unknown": {}}, {tasks[0].workload.key: {"no": "such"}})[0] != "build"
     assert all(figure == "noisy" or 0 < float(figure) < 1 for figure in figures)
 
 

@@ -1,4 +1,4 @@
-"""Which shipped records count for a target."""
+"""Which shipped records count for a target, and what is shipped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from edgecompile.core.data import data_folder
+from edgecompile.core.target import load_targets
 from edgecompile.tuning import shipped
+from edgecompile.tuning.database import Database, relative_value
 from edgecompile.tuning.journal import Journal
 from edgecompile.tuning.shipped import open_records
 from tests.support.records import TRIAL, WORKLOAD
@@ -40,3 +43,20 @@ def test_own_records_count_beside_them(folder: Path) -> None:
     best = open_records("cortex-a72", folder / "mine").best(WORKLOAD.key, "cortex-a72", "seconds")
     assert best is not None
     assert best.value == 1e-5
+
+
+def test_what_is_shipped_can_be_read_and_is_no_slower_than_the_default() -> None:
+    folders = [folder for folder in data_folder("tuning_logs").iterdir() if folder.is_dir()]
+    files = [path for folder in folders for path in folder.iterdir()]
+    assert {folder.name for folder in folders} <= set(load_targets())
+    assert sum(path.stat().st_size for path in files) <= 10_000_000
+    for folder in folders:
+        database = Database.open(folder)
+        assert not database.damages
+        trials = [trial for trial in database.trials if not trial.network]
+        assert {trial.target for trial in database.trials} == {folder.name}
+        assert {trial.workload for trial in database.trials} <= set(database.workloads)
+        for workload, metric in {(trial.workload, trial.metric) for trial in trials}:
+            best = database.best(workload, folder.name, metric)
+            assert best is not None
+            assert relative_value(best) <= 1.0

@@ -1,67 +1,89 @@
-"""Arm Ethos-U: an integer network as a command stream in a C library, or in a TensorFlow Lite file."""
+"""Arm Ethos-U: an integer network as command streams in a C library, or in a TensorFlow Lite file."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edgecompile.backends.backend import Build, BuildRequest
-from edgecompile.backends.ethos_u.constraints import check_network
-from edgecompile.backends.ethos_u.library import build_stream
-from edgecompile.backends.ethos_u.vela import Compiled, Stream, compile_network
+from edgecompile.backends.ethos_u.files import segment_folder, write_segment
+from edgecompile.backends.ethos_u.library import replace_by_call, source_of
+from edgecompile.backends.ethos_u.partition import (
+    Refused,
+    Segment,
+    describe_moves,
+    fallback_report,
+    refusals,
+    refuse_layers,
+    segments_of,
+)
+from edgecompile.backends.ethos_u.vela import Compiled, combine_estimates, compile_network
 from edgecompile.backends.library import write_library
 from edgecompile.backends.tflite.backend import file_manifest
-from edgecompile.backends.tflite.export import export_tflite
+from edgecompile.backends.tflite.export import check_quantized, export_nodes
 from edgecompile.backends.tflite.pipeline import ROUNDING, tflite_passes
 from edgecompile.core.artifact import Emit
-from edgecompile.core.model import Model
+from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.pipeline import Pass
 from edgecompile.core.target import EthosU, Target
-from edgecompile.errors import InputError, Problem, UsageError
+from edgecompile.errors import InputError, Problem, UnsupportedError, UsageError
+from edgecompile.lower.build import BuiltNetwork, build_network
 from edgecompile.toolchain.find import find_toolchain
 
-# Files of an artifact: the network as Vela took it, and what it made of it.
-NETWORK, LOG, FOLDER = "{name}.tflite", "vela.log", "npu"
+_SPLIT = "or split the network: --fallback cpu"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A segment, the TensorFlow Lite file of it, and what Vela made of that."""
+
+    segment: Segment
+    network: bytes
+    compiled: Compiled
 
 
 class EthosUBackend:
-    """One command stream for the whole network; what is not for the NPU is refused."""
+    """Command streams for what the NPU computes: all of a network, or all but what is left to the CPU."""
 
     emits: tuple[Emit, ...] = ("lib", "c", "tflite")
     tools: tuple[str, ...] = ("ethos-u-vela", "tflite", "flatbuffers")
 
     def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
-        """See `Backend`; raises UsageError (EC2540) for another rounding than the NPU's."""
+        """See `Backend`.
+
+        Raises UsageError for another rounding than the NPU's (EC2540), and for a file in parts (EC2544).
+        """
         if request.rounding not in (None, ROUNDING):
             what = f"{request.target.name} does not round '{request.rounding}'"
             raise UsageError(Problem("EC2540", what, "--rounding", "", f"leave it out, or use {ROUNDING}"))
-        if request.fallback != "none":
-            what, why = "a network for an Ethos-U cannot be split", "the NPU computes all of it"
-            raise UsageError(Problem("EC2541", what, "--fallback", why, "leave --fallback out"))
+        if request.fallback == "cpu" and request.emit == "tflite":
+            what, why = "a TensorFlow Lite file cannot be split", "the CPU's part is code of a C library"
+            raise UsageError(Problem("EC2544", what, "--fallback", why, "leave out --fallback, or --emit"))
         return tflite_passes(integer_io=True, uniform=True)
 
     def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
-        """See `Backend`. Raises UnsupportedError (EC4540 to EC4543) and MissingToolError (EC5540)."""
-        name, npu = request.name, configuration(request.target)
-        check_network(model, npu, request.target)
-        network = export_tflite(model)
+        """See `Backend`. Raises UnsupportedError (EC4540 to EC4544) and MissingToolError (EC5540)."""
+        npu, network = configuration(request.target), model.copy()
+        check_quantized(model, request.target.name)
+        describe_moves(network)
+        refused = refusals(network, npu, request.target)
+        if request.fallback == "none" and refused:
+            raise _all_refused(refused)
+        parts = _compile_parts(network, refused, request)
+        for index, part in enumerate(parts):
+            inputs, outputs = (map(tensor_info, side) for side in (part.segment.inputs, part.segment.outputs))
+            where = segment_folder(folder, index)
+            write_segment(part.compiled, part.network, tuple(inputs), tuple(outputs), where)
+        figures = {"estimates": combine_estimates([part.compiled.estimates for part in parts])}
         if request.emit == "tflite":
-            compiled = compile_network(network, npu, "TFLite", name)
-            return _write_file(compiled, model, request, network, folder)
-        toolchain = find_toolchain(request.target)
-        separate = len(model.inputs) == len(model.outputs) == 1
-        compiled = compile_network(network, npu, "Raw", name, separate)
-        assert compiled.stream is not None
-        _keep(compiled, network, name, folder)
-        write_stream(compiled.stream, folder / FOLDER)
-        with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
-            built = build_stream(compiled.stream, model, name, Path(scratch))
-            build = write_library(built, model, request, toolchain, folder, Path(scratch))
-        return Build(build.manifest, build.figures | _figures(compiled))
+            return _write_file(parts[0].compiled, model, request, figures, folder)
+        if refused:
+            figures["fallback"] = fallback_report(network, [part.segment for part in parts], refused)
+        return _write_library(parts, network, model, request, figures, folder)
 
 
 def configuration(target: Target) -> EthosU:
@@ -72,32 +94,81 @@ def configuration(target: Target) -> EthosU:
     return target.ethos_u
 
 
-def _keep(compiled: Compiled, network: bytes, name: str, folder: Path) -> None:
-    (folder / NETWORK.format(name=name)).write_bytes(network)
-    (folder / LOG).write_text(compiled.log, encoding="utf-8")
+def _all_refused(refused: Refused) -> UnsupportedError:
+    problems = [problem for reasons in refused.values() for problem in reasons]
+    return UnsupportedError(*(replace(p, fix=f"{p.fix}; {_SPLIT}") for p in problems))
 
 
-def write_stream(stream: Stream, folder: Path) -> None:
-    """The stream as files, for whoever executes it without the library."""
-    folder.mkdir()
-    (folder / "commands.bin").write_bytes(stream.commands)
-    (folder / "constants.bin").write_bytes(stream.constants)
-    layout = {key: value for key, value in asdict(stream).items() if key not in ("commands", "constants")}
-    (folder / "layout.json").write_text(json.dumps(layout, indent=2, sort_keys=True) + "\n")
+def _compile_parts(network: Model, refused: Refused, request: BuildRequest) -> list[_Part]:
+    """All segments. What Vela rejects is refused as well, where that leaves it to the CPU."""
+    while True:
+        segments = segments_of(network, refused)
+        if not segments:
+            what, why = "the NPU would compute nothing", f"{request.target.name} has none of its operators"
+            fix = f"compile for the CPU: --target {request.target.isa.cpu}"
+            raise UnsupportedError(Problem("EC4544", what, network.provenance.source, why, fix))
+        try:
+            return [_compile(segment, network, request) for segment in segments]
+        except UnsupportedError as error:
+            if request.fallback == "none" or not refuse_layers(error.problems, segments, refused):
+                raise
 
 
-def _figures(compiled: Compiled) -> dict[str, Any]:
-    """For the report: everything in it is Vela's estimate, nothing was measured."""
-    return {"estimates": {"by": "Vela", **compiled.estimates}}
+def _compile(segment: Segment, network: Model, request: BuildRequest) -> _Part:
+    """Tensors that are alone on their side stay where they are; see `compile_network`."""
+    data = export_nodes(segment.nodes, segment.inputs, segment.outputs, network.provenance.source)
+    separate = request.emit != "tflite" and len(segment.inputs) == len(segment.outputs) == 1
+    form: Literal["TFLite", "Raw"] = "TFLite" if request.emit == "tflite" else "Raw"
+    compiled = compile_network(data, configuration(request.target), form, request.name, separate)
+    return _Part(segment, data, compiled)
+
+
+def _write_library(
+    parts: Sequence[_Part],
+    network: Model,
+    model: Model,
+    request: BuildRequest,
+    figures: dict[str, Any],
+    folder: Path,
+) -> Build:
+    toolchain = find_toolchain(request.target)
+    with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
+        scratch = Path(name)
+        built = _build(parts, network, request, scratch)
+        build = write_library(built, model, request, toolchain, folder, scratch)
+    if "fallback" in figures:
+        figures["fallback"]["switches"] = _switches(built)
+    return Build(build.manifest, build.figures | figures)
+
+
+def _build(parts: Sequence[_Part], network: Model, request: BuildRequest, folder: Path) -> BuiltNetwork:
+    """Kernels for what is left of `network` when calls are in the place of its segments, and the calls."""
+    sources = []
+    # The last first: a replaced segment's results are other values, which later ones would not know.
+    for index, part in reversed([*enumerate(parts)]):
+        symbol, stream = f"{request.name}_npu{index}", part.compiled.stream
+        assert stream is not None
+        sources.append(folder / f"{symbol}.c")
+        sources[-1].write_text(source_of(stream, part.segment, symbol), encoding="utf-8")
+        replace_by_call(network, part.segment, stream, symbol)
+    network.graph.graph.sort()
+    emit, threads = request.emit, request.threads
+    built = build_network(network, request.name, request.target, emit, folder, threads, request.plans)
+    return replace(built, support=(*built.support, *sources))
+
+
+def _switches(built: BuiltNetwork) -> int:
+    """How often an inference goes from the CPU to the NPU, or back."""
+    on_npu = [path.stem for path in built.support]
+    order = [step.symbol in on_npu for step in built.program.steps if step.symbol]
+    return sum(before != after for before, after in pairwise(order))
 
 
 def _write_file(
-    compiled: Compiled, model: Model, request: BuildRequest, network: bytes, folder: Path
+    compiled: Compiled, model: Model, request: BuildRequest, figures: dict[str, Any], folder: Path
 ) -> Build:
     """A TensorFlow Lite file with the operator ethos-u, and its description."""
-    name = request.name
-    _keep(compiled, network, name, folder)
-    (folder / f"{name}_ethos_u.tflite").write_bytes(compiled.file)
+    (folder / f"{request.name}_ethos_u.tflite").write_bytes(compiled.file)
     memories = compiled.estimates["memories"]
     arena = memories.get("sram", {"used_bytes": 0})["used_bytes"]
-    return Build(file_manifest(model, request, len(compiled.file), arena), _figures(compiled))
+    return Build(file_manifest(model, request, len(compiled.file), arena), figures)

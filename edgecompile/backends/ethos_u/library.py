@@ -1,67 +1,59 @@
-"""A command stream as a C library: one step, which hands it to the core driver.
+"""Command streams as calls in a C library: each is a function that hands one to the core driver.
 
-Header, entry and packaging are those of networks for CPUs. The step's kernel is a C file around three
-functions of the driver (templates/npu.c.j2); commands and constants are the weights.
+Header, entry, memory plan and packaging are those of networks for CPUs, in whose graph a call stands for each
+segment of the NPU (core/calls.py). Its function is a C file around three functions of the driver
+(templates/npu.c.j2); commands and constants are among the weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
+import onnx_ir as ir
 
+from edgecompile.backends.ethos_u.partition import Segment
 from edgecompile.backends.ethos_u.vela import Stream
-from edgecompile.core.model import Model
+from edgecompile.core import calls
+from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.tensor import C_TYPES, TensorInfo
-from edgecompile.lower.build import BuiltNetwork
-from edgecompile.lower.entry import comment_text, generate_entry
-from edgecompile.lower.program import Program, Step
-from edgecompile.lower.storage import assign_storage
-
-# What the driver demands of commands, constants, and buffers.
-ALIGNMENT = 16
-COMMANDS, CONSTANTS = "ethos-u/commands", "ethos-u/constants"
+from edgecompile.lower.entry import comment_text
+from edgecompile.passes.edit import add_initializer
 
 
-def build_stream(stream: Stream, model: Model, name: str, folder: Path) -> BuiltNetwork:
-    """The network `name` as one call of `NAME_npu`, whose source is written into `folder`."""
-    layers = tuple(str(node.name) for node in model.graph.graph if node.name)
-    data = {COMMANDS: np.frombuffer(stream.commands, np.uint8)}
-    if stream.constants:
-        data[CONSTANTS] = np.frombuffer(stream.constants, np.uint8)
-    inputs, outputs = model.inputs, model.outputs
-    weights = {key: TensorInfo(key, array.shape, "uint8") for key, array in data.items()}
-    step = Step(
-        f"{name}_npu",
-        layers,
-        (*data, *(info.name for info in inputs)),
-        tuple(info.name for info in outputs),
-        workspace=stream.scratch_bytes,
+def replace_by_call(model: Model, segment: Segment, stream: Stream, symbol: str) -> None:
+    """Put one node, a call of `symbol`, in the place of the segment's nodes in the graph of `model`."""
+    graph = model.graph.graph
+    data = {"commands": stream.commands, "constants": stream.constants}
+    constants = [
+        add_initializer(graph, f"{symbol}/{label}", np.frombuffer(content, np.uint8))
+        for label, content in data.items()
+        if content
+    ]
+    attributes: dict[str, Any] = {calls.LAYERS: segment.layers, calls.WORKSPACE: stream.scratch_bytes}
+    call = ir.node(
+        symbol,
+        [*constants, *segment.inputs],
+        attributes,
+        domain=calls.DOMAIN,
+        num_outputs=len(segment.outputs),
+        name=symbol,
     )
-    program = Program(
-        inputs,
-        outputs,
-        tuple(info.name for info in outputs),
-        weights | {info.name: info for info in (*inputs, *outputs)},
-        {},
-        data,
-        (step,),
-    )
-    storage = assign_storage(program, ALIGNMENT)
-    source = folder / f"{name}_npu.c"
-    source.write_text(_source(stream, step, inputs, outputs), encoding="utf-8")
-    return BuiltNetwork(
-        program, storage, generate_entry(name, storage, ALIGNMENT), None, ALIGNMENT, (source,)
+    for new, old in zip(call.outputs, segment.outputs, strict=True):
+        new.name, new.shape, new.type = old.name, old.shape, old.type
+        new.metadata_props.update(old.metadata_props)
+    ir.convenience.replace_nodes_and_values(
+        graph, segment.nodes[-1], segment.nodes, [call], segment.outputs, call.outputs
     )
 
 
-def _source(
-    stream: Stream, step: Step, inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
-) -> str:
-    """The C function of the step: a base address for each memory region, and copies of what is in scratch."""
+def source_of(stream: Stream, segment: Segment, symbol: str) -> str:
+    """The C function of a call: a base address for each memory region, and copies of what is in scratch."""
     constants, scratch, fast = stream.regions
+    inputs, outputs = (tuple(map(tensor_info, values)) for values in (segment.inputs, segment.outputs))
     borders = [*zip(inputs, stream.inputs, strict=True), *zip(outputs, stream.outputs, strict=True)]
     names = [f"input_{i}" for i in range(len(inputs))] + [f"output_{i}" for i in range(len(outputs))]
     regions = {
@@ -70,7 +62,6 @@ def _source(
         constants: ("constants", _address("constants") if stream.constants else "0", len(stream.constants)),
     }
     copies = []
-    count = len(inputs)
     for name, (info, border) in zip(names, borders, strict=True):
         if border.region == scratch:
             copies.append((name, border.address, border.bytes))
@@ -78,20 +69,26 @@ def _source(
             regions[border.region] = (comment_text(info.name), _address(name), border.bytes)
     unused = ("nothing", "0", 0)
     ordered = [regions.get(region, unused) for region in range(max(regions) + 1)]
-    parameters = ["uint8_t* commands", *(["uint8_t* constants"] if stream.constants else [])]
-    parameters += [f"{C_TYPES[info.dtype]}* {name}" for name, (info, _) in zip(names, borders, strict=True)]
     values = {
-        "symbol": step.symbol,
-        "parameters": [*parameters, *(["uint8_t* scratch"] if stream.scratch_bytes else [])],
+        "symbol": symbol,
+        "parameters": _parameters(stream, names, [*inputs, *outputs]),
         "roles": [role for role, _, _ in ordered],
         "pointers": [pointer for _, pointer, _ in ordered],
         "sizes": [size for _, _, size in ordered],
-        "copies_in": [copy for copy in copies if copy[0] in names[:count]],
-        "copies_out": [copy for copy in copies if copy[0] in names[count:]],
+        "copies_in": [copy for copy in copies if copy[0] in names[: len(inputs)]],
+        "copies_out": [copy for copy in copies if copy[0] in names[len(inputs) :]],
         "command_bytes": len(stream.commands),
         "fast_bytes": stream.fast_bytes,
     }
     return _templates().get_template("npu.c.j2").render(values)
+
+
+def _parameters(stream: Stream, names: Sequence[str], infos: Sequence[TensorInfo]) -> list[str]:
+    """In the order of core/calls.py."""
+    tensors = [f"{C_TYPES[info.dtype]}* {name}" for name, info in zip(names, infos, strict=True)]
+    constants = ["uint8_t* constants"] if stream.constants else []
+    scratch = ["uint8_t* scratch"] if stream.scratch_bytes else []
+    return ["uint8_t* commands", *constants, *tensors, *scratch]
 
 
 def _address(pointer: str) -> str:

@@ -196,3 +196,24 @@ def _estimates(report: Any, npu: EthosU) -> dict[str, Any]:
         "memory_mode": npu.memory_mode,
         "memories": dict(sorted(memories.items())),
     }
+
+
+def combine_estimates(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Those of several networks that are executed one after the other, none of which is measured."""
+    first = parts[0]
+    total: dict[str, Any] = {"by": "Vela", **first}
+    for key in ("npu_cycles", "total_cycles", "multiply_accumulates", "npu_operators", "cpu_operators"):
+        total[key] = sum(part[key] for part in parts)
+    names = sorted({name for part in parts for name in part["memories"]})
+    total["memories"] = {
+        name: _combine_memory([part["memories"][name] for part in parts if name in part["memories"]])
+        for name in names
+    }
+    return total
+
+
+def _combine_memory(uses: Sequence[dict[str, int]]) -> dict[str, int]:
+    """Traffic adds up, and so does what is only read; what is written is used by one after the other."""
+    traffic = {key: sum(use[key] for use in uses) for key in ("read_bytes", "written_bytes")}
+    used = [use["used_bytes"] for use in uses]
+    return {"used_bytes": max(used) if traffic["written_bytes"] else sum(used)} | traffic

@@ -19,19 +19,22 @@ _SECONDS = 600.0
 
 
 def run_reference(path: Path, manifest: Manifest, inputs: Sequence[Array]) -> Execution:
-    """Execute every sample, in a process of its own. Raises MissingToolError (EC5541) without LiteRT."""
+    """Execute every sample. Raises MissingToolError (EC5541) without LiteRT."""
+    shaped = zip(reference_of(path, inputs), manifest.outputs, strict=True)
+    outputs = tuple(array.reshape(len(array), *info.shape) for array, info in shaped)
+    return Execution(outputs, DEVICE, "reference-model")
+
+
+def reference_of(path: Path, inputs: Sequence[Array]) -> list[Array]:
+    """`reference_outputs` of a file, in a process of its own. Raises MissingToolError (EC5541)."""
     if find_spec("ai_edge_litert") is None:
         what, why = (
             "LiteRT, which executes TensorFlow Lite files, is not installed",
             "its module is ai_edge_litert",
         )
         raise MissingToolError(Problem("EC5541", what, "", why, _INSTALL))
-    found = run_isolated(
-        reference_outputs, path.read_bytes(), list(inputs), task=f"executing {path.name}", timeout_s=_SECONDS
-    )
-    shaped = zip(found, manifest.outputs, strict=True)
-    outputs = tuple(array.reshape(len(array), *info.shape) for array, info in shaped)
-    return Execution(outputs, DEVICE, "reference-model")
+    task = f"executing {path.name}"
+    return run_isolated(reference_outputs, path.read_bytes(), list(inputs), task=task, timeout_s=_SECONDS)
 
 
 def run_file(artifact: Artifact, device: str | None, inputs: Sequence[Array]) -> Execution:

@@ -6,6 +6,7 @@ file in the same way on both sides.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 import onnx_ir as ir
@@ -31,7 +32,18 @@ def export_tflite(model: Model) -> bytes:
     Raises UnsupportedError: EC4543 for a network without integers, EC4540 for nodes that cannot be written.
     """
     check_quantized(model, "int8 TensorFlow Lite")
-    return write_network(to_network(model))
+    graph = model.graph.graph
+    return export_nodes(graph, graph.inputs, graph.outputs, model.provenance.source)
+
+
+def export_nodes(
+    nodes: Iterable[ir.Node], inputs: Sequence[ir.Value], outputs: Sequence[ir.Value], source: str
+) -> bytes:
+    """The bytes of a file with part of a network that came from `source`.
+
+    The scales of `inputs` must be known. Raises UnsupportedError (EC4540) for nodes that cannot be written.
+    """
+    return write_network(to_network(nodes, inputs, outputs, source))
 
 
 def check_quantized(model: Model, what: str) -> None:
@@ -45,23 +57,35 @@ def check_quantized(model: Model, what: str) -> None:
         )
 
 
-def to_network(model: Model) -> Network:
-    """The content of the file; raises as `export_tflite`."""
-    graph, writer = model.graph.graph, GraphWriter()
-    inputs = [writer.place_of(value) for value in graph.inputs]
-    problems: list[Problem] = []
-    for node in graph:
+def to_network(
+    nodes: Iterable[ir.Node], inputs: Sequence[ir.Value], outputs: Sequence[ir.Value], source: str
+) -> Network:
+    """The content of the file; see `export_nodes`."""
+    writer = GraphWriter()
+    starts = [writer.place_of(value) for value in inputs]
+    problems = _write_all(writer, nodes)
+    if problems:
+        raise UnsupportedError(*problems.values())
+    ends = [writer.place_of(value) for value in outputs]
+    description = f"edgecompile, from {source}"
+    return Network(tuple(writer.tensors), tuple(writer.operators), tuple(starts), tuple(ends), description)
+
+
+def refused_nodes(model: Model) -> dict[ir.Node, Problem]:
+    """The nodes that cannot be written, each with the problem (EC4540)."""
+    return _write_all(GraphWriter(), model.graph.graph)
+
+
+def _write_all(writer: GraphWriter, nodes: Iterable[ir.Node]) -> dict[ir.Node, Problem]:
+    problems: dict[ir.Node, Problem] = {}
+    for node in nodes:
         reason = _write(writer, node)
         if reason:
             what = f"{node.op_type} cannot be written as TensorFlow Lite"
-            problems.append(Problem("EC4540", what, node.name or "", reason, _FIX))
+            problems[node] = Problem("EC4540", what, node.name or "", reason, _FIX)
             for value in node.outputs:  # so that all problems are found
                 writer.place_of(value)
-    if problems:
-        raise UnsupportedError(*problems)
-    outputs = [writer.place_of(value) for value in graph.outputs]
-    description = f"edgecompile, from {model.provenance.source}"
-    return Network(tuple(writer.tensors), tuple(writer.operators), tuple(inputs), tuple(outputs), description)
+    return problems
 
 
 def _write(writer: GraphWriter, node: ir.Node) -> str:

@@ -32,6 +32,11 @@ def substitute(expression: Any, variables: Sequence[Any], values: Sequence[Expr]
     return structural_map(expression, [(tirx.Var, replace)])
 
 
+def sequence(statements: Sequence[Any]) -> Any:
+    """`statements`, at least one, as a single one."""
+    return statements[0] if len(statements) == 1 else tirx.SeqStmt(list(statements))
+
+
 def with_loops(function: tirx.PrimFunc, emit: Callable[[], None]) -> tirx.PrimFunc:
     """`function` with the statements that `emit` emits as its body."""
     with IRBuilder() as builder:

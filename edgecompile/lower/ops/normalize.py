@@ -12,7 +12,7 @@ from edgecompile.kernels.compute_normalize import Boxes, Statistics
 from edgecompile.kernels.loops import Buffer
 from edgecompile.kernels.math import Expr, cast, const, sqrt
 from edgecompile.lower.layouts import both_layouts
-from edgecompile.lower.planned import row_lanes
+from edgecompile.lower.planned import row_loops
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -70,7 +70,7 @@ def lp_normalization(n: NodeView) -> Tensor:
     """x divided by its norm along `axis`."""
     data = n.input(0)
     boxes = Boxes.along(shape_of(data), _axis(n))
-    return compute_normalize.lp_normalize(data, boxes, int(n.attr("p", 2)), row_lanes(n))
+    return compute_normalize.lp_normalize(data, boxes, int(n.attr("p", 2)), row_loops(n))
 
 
 @both_layouts("InstanceNormalization", Kind.OPAQUE)
@@ -109,7 +109,7 @@ def _layer_normalize(n: NodeView, axis: int, centred: bool, wanted: Statistics) 
         return _affine(factors, value)
 
     return compute_normalize.standardize(
-        data, parameters, boxes, epsilon, finish, row_lanes(n), centred, wanted
+        data, parameters, boxes, epsilon, finish, row_loops(n), centred, wanted
     )
 
 
@@ -123,7 +123,7 @@ def _group_normalize(n: NodeView, count: int, layout: Layout) -> Tensor:
         return _affine([cast(buffer[channel], total) for buffer in buffers], value)
 
     parameters = [n.input(1), n.input(2)]
-    return compute_normalize.standardize(data, parameters, boxes, epsilon, finish, row_lanes(n))[0]
+    return compute_normalize.standardize(data, parameters, boxes, epsilon, finish, row_loops(n))[0]
 
 
 def _affine(parameters: Sequence[Expr], value: Expr) -> Expr:

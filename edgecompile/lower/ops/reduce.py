@@ -19,7 +19,10 @@ from edgecompile.kernels.compute_reduce import (
     find_extreme,
     reduce,
 )
+from edgecompile.kernels.gpu.machine import Gpu
+from edgecompile.kernels.gpu.rows import WarpRows
 from edgecompile.kernels.integers import divide
+from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.math import Expr, cast, const, is_float, let, select
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
@@ -61,7 +64,8 @@ def reduction(n: NodeView) -> Tensor:
     formula, data, info = _FORMULAS[n.node.op_type], n.input(0), n.outputs[0]
     axes = _axes(n)
     count = numbers.prod(shape_of(data)[axis] for axis in axes)
-    total = reduce(data, axes, formula.reducer, _accumulator(info.dtype, formula.real), formula.before)
+    dtype = _accumulator(info.dtype, formula.real)
+    total = reduce(data, axes, formula.reducer, dtype, formula.before, _rows(n))
     return _finish(n, total, lambda value: formula.after(value, count))
 
 
@@ -70,7 +74,7 @@ def reduce_log_sum_exp(n: NodeView) -> Tensor:
     """max + log(sum(exp(x - max))): no overflow. An infinite maximum is not subtracted."""
     data, axes = n.input(0), _axes(n)
     dtype = _accumulator(n.outputs[0].dtype, real=True)
-    highest = reduce(data, axes, MAXIMUM, dtype)
+    highest = reduce(data, axes, MAXIMUM, dtype, rows=_rows(n))
 
     def finite(value: Expr) -> Expr:
         infinite = tirx.EQ(math.absolute(value), const(numbers.inf, dtype))
@@ -99,6 +103,10 @@ def arg_extreme(n: NodeView) -> Tensor:
     last = bool(n.attr("select_last_index", 0))
     found = find_extreme(data, axis, n.node.op_type == "ArgMin", last)
     return topi.reshape(found, n.outputs[0].shape)
+
+
+def _rows(n: NodeView) -> RowLoops:
+    return WarpRows(Gpu(n.isa.multiprocessors)) if n.isa.multiprocessors else RowLoops()
 
 
 def _axes(n: NodeView) -> list[int]:

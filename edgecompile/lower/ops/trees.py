@@ -12,8 +12,8 @@ from edgecompile.kernels import math
 from edgecompile.kernels.compute import Tensor, shape_of
 from edgecompile.kernels.compute_softmax import softmax
 from edgecompile.kernels.loops import Buffer, each, local, nest
-from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr, cast, const, select
+from edgecompile.lower.planned import row_loops
 from edgecompile.lower.registry import Kind, NodeView, op
 
 _LESS_EQUAL, _LESS, _GREATER_EQUAL, _GREATER, _EQUAL, _NOT_EQUAL, _MEMBER = range(7)
@@ -71,7 +71,7 @@ def tree_ensemble(n: NodeView) -> Tensor:
                     result[(row, *target)] = math.sigmoid(result[(row, *target)])
 
     scores = nest("trees", [data, *weights], [(info.shape, info.dtype)], body)[0]
-    return softmax(scores, 1, Machine.of(n.isa).row_lanes) if transform == _SOFTMAX else scores
+    return softmax(scores, 1, row_loops(n)) if transform == _SOFTMAX else scores
 
 
 def _combined(aggregate: int, old: Expr, new: Expr, trees: int) -> Expr:

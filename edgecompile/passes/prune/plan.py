@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,9 +22,8 @@ from edgecompile.passes.prune.path import (
     uniform_path,
 )
 from edgecompile.passes.prune.sensitivity import OutputError, measure_curves
+from edgecompile.passes.quantize.calibrate import Progress
 from edgecompile.passes.quantize.observe import Sample
-
-Progress = Callable[[str, int, int | None], None]
 
 # Curves of sensitivity are measured with so many of the samples.
 _CURVE_SAMPLES = 32
@@ -68,12 +67,16 @@ class Plan:
         return sensitivity_path(self.groups, curves, estimate, self.multiple, self.by_parameters)
 
     @cached_property
+    def error(self) -> OutputError:
+        """Compares outputs with those of `model`."""
+        return OutputError(self.model, list(self.samples or ())[:_CURVE_SAMPLES])
+
+    @cached_property
     def curves(self) -> dict[str, dict[int, float]]:
         """The error of the outputs with so many units of one group, and weights as they are."""
-        error = OutputError(self.model, list(self.samples or ())[:_CURVE_SAMPLES])
 
         def damage(name: str, count: int) -> float:
-            return error(cut(self.model, self.units({name: count}), self.dependencies))
+            return self.error(cut(self.model, self.units({name: count}), self.dependencies))
 
         return measure_curves(self.groups, damage, self.multiple, self.progress)
 

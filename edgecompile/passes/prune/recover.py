@@ -9,7 +9,7 @@ the error of the other branch as well.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,6 +24,7 @@ from edgecompile.passes.prune.groups import Dependencies, Keep
 from edgecompile.passes.prune.least_squares import Rows, fit, joined
 from edgecompile.passes.prune.statistics import require_finite
 from edgecompile.passes.quantize.bias import bias_place, constant_bias
+from edgecompile.passes.quantize.calibrate import Progress
 from edgecompile.passes.quantize.observe import Executor, Sample
 
 # One of so many samples does not teach, but decides how far weights may move.
@@ -33,7 +34,6 @@ _WIDEST = 6000
 # Samples that are computed side by side.
 _AT_A_TIME = 2
 
-Progress = Callable[[str, int, int | None], None]
 # By the name of a constant and an axis of it: which indices are left.
 Kept = Mapping[tuple[str, int], Sequence[int]]
 
@@ -61,7 +61,7 @@ def recover(
     original: Model,
     pruned: Model,
     kept: Kept,
-    samples: Iterable[Sample],
+    samples: Sequence[Sample],
     progress: Progress = lambda task, done, total: None,
 ) -> tuple[Model, list[LayerFit]]:
     """`pruned` with other weights, and what they are better for; `kept` says what is left of the original.
@@ -115,7 +115,7 @@ class _Layer:
         self._original = Executor(original, [self._target], threads=1)
         self._pruned = Executor(pruned, [layer.source, *([self._other] if self._other else [])], threads=1)
 
-    def solve(self, samples: Iterable[Sample]) -> LayerFit:
+    def solve(self, samples: Sequence[Sample]) -> LayerFit:
         """Give the layer the weights that `samples` ask for."""
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             rows = list(pool.map(self._rows, samples, itertools.count()))

@@ -48,7 +48,7 @@ def remove_layer(model: Model, name: str) -> Model:
     node = node_named(result, name)
     operand = _shortcut(node) or _same_operand(node)
     if operand is None:
-        raise UnsupportedError(_cannot_go(node))
+        raise UnsupportedError(_cannot_go(model, node))
     replace_value(node.outputs[0], operand, node)
     return finish(result, 1, f"layer '{name}' removed").model.with_notes(f"layer '{name}' removed")
 
@@ -62,12 +62,13 @@ def node_named(model: Model, name: str) -> ir.Node:
     return nodes[name]
 
 
-def _cannot_go(node: ir.Node) -> Problem:
+def _cannot_go(model: Model, node: ir.Node) -> Problem:
     operands = ", ".join(
         describe(value) for value in node.inputs if value is not None and constant_of(value) is None
     )
     why = f"it makes {describe(node.outputs[0])} of {operands or 'constants'}"
-    fix = "remove a layer whose result has the shape and type of its operand, or use graft"
+    blocks = ", ".join(block.name for block in residual_blocks(model))
+    fix = f"remove a layer whose result has the shape of its operand; blocks that can go: {blocks or 'none'}"
     return Problem("EC4532", "the layer cannot be removed", str(node.name), why, fix)
 
 

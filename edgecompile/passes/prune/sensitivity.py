@@ -16,10 +16,11 @@ from edgecompile.passes.edit import Array
 from edgecompile.passes.logits import logits_of
 from edgecompile.passes.prune.groups import Group
 from edgecompile.passes.prune.path import levels
+from edgecompile.passes.prune.remove_layer import remove_layer, residual_blocks
 from edgecompile.passes.prune.statistics import require_finite
+from edgecompile.passes.quantize.calibrate import Progress
 from edgecompile.passes.quantize.observe import Executor, Sample
 
-Progress = Callable[[str, int, int | None], None]
 # Says how much worse the network is with so many units of a group.
 Damage = Callable[[str, int], float]
 
@@ -73,14 +74,28 @@ def measure_curves(
 
 
 def as_record(groups: Sequence[Group], curves: Mapping[str, Mapping[int, float]]) -> list[dict[str, object]]:
-    """The curves as data: for each group its size, counts of units and errors."""
+    """The curves as data: for each group its name, size, counts of units and errors."""
     return [
         {
-            "group": group.name,
+            "name": group.name,
             "kind": group.kind,
             "size": group.size,
             "units": list(curves[group.name]),
             "errors": list(curves[group.name].values()),
         }
         for group in groups
+    ]
+
+
+def block_record(model: Model, error: OutputError) -> list[dict[str, object]]:
+    """The same for each residual block that can be removed: what the outputs suffer without it."""
+    return [
+        {
+            "name": block.name,
+            "kind": "block",
+            "size": 1,
+            "units": [1, 0],
+            "errors": [0.0, error(remove_layer(model, block.name))],
+        }
+        for block in residual_blocks(model)
     ]

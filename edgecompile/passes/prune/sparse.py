@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecompile.core.model import Model
-from edgecompile.errors import Problem, UnsupportedError
+from edgecompile.errors import Problem, UsageError
 from edgecompile.passes.edit import Array, constant_of
 from edgecompile.passes.prune.assign import assign
 from edgecompile.passes.quantize.sparsity import Pattern, input_axis
@@ -46,7 +46,7 @@ class SparseLayer:
 def parse_pattern(text: str) -> Pattern | Blocks:
     """ "2:4", or "4x1:0.5" for blocks of 4 outputs x 1 input, half of them 0.
 
-    Raises UnsupportedError (EC4524) for anything else.
+    Raises UsageError (EC2050) for anything else.
     """
     neighbours = re.fullmatch(r"(\d+):(\d+)", text)
     if neighbours and 0 < int(neighbours[1]) < int(neighbours[2]):
@@ -55,7 +55,7 @@ def parse_pattern(text: str) -> Pattern | Blocks:
     if blocks and min(int(blocks[1]), int(blocks[2])) > 0:
         return Blocks(int(blocks[1]), int(blocks[2]), float(blocks[3]))
     fix = "give N:M such as 2:4, or OUTPUTSxINPUTS:SHARE such as 4x1:0.5"
-    raise UnsupportedError(Problem("EC4524", "there is no such pattern of zeros", text, "", fix))
+    raise UsageError(Problem("EC2050", f"there is no pattern of zeros '{text}'", "--sparse", "", fix))
 
 
 def sparsify(model: Model, pattern: Pattern | Blocks) -> tuple[Model, tuple[SparseLayer, ...]]:

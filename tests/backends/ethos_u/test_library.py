@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecompile.backends.ethos_u.library import build_stream
+from edgecompile.backends.ethos_u.library import replace_by_call, source_of
+from edgecompile.backends.ethos_u.partition import segments_of
 from edgecompile.backends.ethos_u.vela import Border, Stream
 from edgecompile.core.model import Model
+from edgecompile.core.target import find_target
+from edgecompile.lower.build import build_network
 from tests.support.graphs import model
 
 # A driver that notes what it is given, and copies the first input to the first output.
@@ -45,7 +48,8 @@ Array = np.ndarray[Any, Any]
 def network(signature: str) -> Model:
     inputs, outputs = signature.split(" => ")
     results = [part.split()[-1] for part in outputs.split(", ")]
-    body = " ".join(f"{name} = Identity (x)" for name in results)
+    operands = ", ".join(part.split()[-1] for part in inputs.split(", "))
+    body = " ".join(f"{name} = Max ({operands})" for name in results)
     return model(f"g ({inputs}) => ({outputs}) {{ {body} }}", typed=True)
 
 
@@ -54,7 +58,11 @@ def linked(stream: Stream, signature: str, folder: Path) -> ctypes.CDLL:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("cc not found (apt install gcc)")
-    built = build_stream(stream, network(signature), "net", folder)
+    graph = network(signature)
+    (segment,) = segments_of(graph, {})
+    (folder / "net_npu.c").write_text(source_of(stream, segment, "net_npu"))
+    replace_by_call(graph, segment, stream, "net_npu")
+    built = build_network(graph, "net", find_target("ethos-u55-128"), "c", folder)
     (folder / "net.h").write_text(built.entry.header)
     (folder / "net.c").write_text(built.entry.source)
     (folder / "mock.c").write_text(_MOCK)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecompile.backends.ethos_u.backend import FOLDER, configuration, write_stream
+from edgecompile.backends.ethos_u.backend import configuration
 from edgecompile.backends.ethos_u.constraints import check_network
 from edgecompile.backends.ethos_u.emulator.emulator import Emulator
-from edgecompile.backends.ethos_u.execute import read_program
+from edgecompile.backends.ethos_u.files import read_program, write_segment
 from edgecompile.backends.ethos_u.vela import compile_network
 from edgecompile.backends.tflite.export import export_tflite
 from edgecompile.backends.tflite.pipeline import tflite_passes
@@ -35,10 +35,10 @@ def test_the_stream_computes_the_same_integers(name: str, target_name: str, tmp_
     model, _ = Pipeline(tflite_passes(integer_io=True, uniform=True)).run(NETWORKS[name]())
     check_network(model, npu, target)
     separate = len(model.inputs) == len(model.outputs) == 1
-    stream = compile_network(export_tflite(model), npu, "Raw", "net", separate).stream
-    assert stream is not None
-    write_stream(stream, tmp_path / FOLDER)
-    emulator = Emulator(read_program(tmp_path / FOLDER, model.inputs, model.outputs))
+    file = export_tflite(model)
+    compiled = compile_network(file, npu, "Raw", "net", separate)
+    write_segment(compiled, file, model.inputs, model.outputs, tmp_path / "net")
+    emulator = Emulator(read_program(tmp_path / "net"))
     network = Interpreter(model)
     for seed in range(SAMPLES):
         inputs = generate_inputs(model.inputs, seed)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecompile.backends.tflite.export import export_tflite, to_network
+from edgecompile.backends.tflite.export import export_tflite
 from edgecompile.backends.tflite.pipeline import tflite_passes
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
 from edgecompile.errors import UnsupportedError
+from edgecompile.frontend.tflite.schema import read_network
 from edgecompile.passes.prove import generate_inputs
 from edgecompile.passes.quantize.interpreter import Interpreter
 from tests.support.integer_networks import NETWORKS, ROWS, X
@@ -47,7 +48,8 @@ def test_inputs_and_outputs_may_be_real() -> None:
 
 def operators(name: str) -> list[str]:
     """The operators of the file of a network."""
-    return [operator.name for operator in to_network(prepared(NETWORKS[name]())).operators]
+    data = export_tflite(prepared(NETWORKS[name]()))
+    return [operator.name for operator in read_network(data, name).operators]
 
 
 def test_padding_is_the_operators_own_where_it_has_that() -> None:

@@ -15,6 +15,7 @@ from tvm import te
 from edgecompile.core.fused import DOMAIN
 from edgecompile.core.target import find_target
 from edgecompile.kernels.compute_softmax import softmax
+from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.loop_space import LoopSpace
@@ -124,7 +125,7 @@ def test_what_there_is_to_choose(definition: Any, shape: tuple[int, ...], some: 
 def test_what_is_small_or_written_by_hand_has_no_choice() -> None:
     for function in (
         _function(_twice, (4, 16)),
-        _function(lambda x: softmax(x, 1, 8), (64, 64)),
+        _function(lambda x: softmax(x, 1, RowLoops(8)), (64, 64)),
     ):
         space = LoopSpace(function, HOST)
         assert space.plans() == [LoopPlan()]

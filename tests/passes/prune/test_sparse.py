@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecompile.errors import UnsupportedError
+from edgecompile.errors import UsageError
 from edgecompile.passes.edit import constant_of
 from edgecompile.passes.prune.sparse import Blocks, parse_pattern, sparsify
 from edgecompile.passes.quantize.sparsity import Pattern, input_axis, sparsity_pattern
@@ -75,5 +75,5 @@ def test_patterns_are_read() -> None:
     assert parse_pattern("2:4") == Pattern(2, 4)
     assert parse_pattern("4x1:0.75") == Blocks(4, 1, 0.75)
     for text in ("4:2", "0:4", "2-4", "4x0:0.5", "4x1:1.5", ""):
-        with pytest.raises(UnsupportedError, match=r"EC4524.*no such pattern.*give N:M such as 2:4"):
+        with pytest.raises(UsageError, match=r"EC2050.*no pattern.*give N:M such as 2:4"):
             parse_pattern(text)

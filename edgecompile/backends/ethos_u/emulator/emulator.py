@@ -53,6 +53,8 @@ class Emulator:
         for place, start in self._program.variables:
             machine.memory.write(_span(place), np.full(place.shape, start, place.dtype))
         _put(machine.memory, self._program.inputs, inputs)
+        for number in self._program.read_only:
+            machine.memory.regions[number].is_constant = True
         hazards = Hazards(self.configuration.outstanding_copies)
         for command in self._commands:
             try:

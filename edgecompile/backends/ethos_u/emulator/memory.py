@@ -91,7 +91,8 @@ class Memory:
         """Store elements. Fault EC4563 outside of the region or into constants."""
         data, written = self._views(span)
         if self.regions[span.region].is_constant:
-            raise Fault("EC4563", "constants are overwritten", f"{span.source} is in region 0")
+            why = f"{span.source} is in region {span.region}"
+            raise Fault("EC4563", "what may only be read is overwritten", why)
         self.accesses.append(Access(span.region, *span.bounds, is_write=True))
         data[...] = values
         written[...] = 1

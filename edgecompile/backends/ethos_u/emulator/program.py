@@ -29,7 +29,8 @@ class Placement:
 class Program:
     """A command stream with its driver header, and memory: for each region its constants or its size.
 
-    Variables are tensors that a program expects to have a value at its start, each with that value.
+    Variables are tensors that a program expects to have a value at its start, each with that value. Inputs in
+    regions that are `read_only` belong to the caller.
     """
 
     command_stream: bytes
@@ -37,6 +38,7 @@ class Program:
     inputs: tuple[Placement, ...]
     outputs: tuple[Placement, ...]
     variables: tuple[tuple[Placement, int], ...] = ()
+    read_only: frozenset[int] = frozenset()
 
     @classmethod
     def from_vela(cls, result: Any) -> Program:

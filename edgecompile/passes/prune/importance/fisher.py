@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgecompile.core.model import Model
 from edgecompile.passes.prune.groups import Group
-from edgecompile.passes.prune.importance.criterion import Gradients, Scores, open_groups, require_samples
-from edgecompile.passes.prune.importance.gradient import gates, producer_names, producer_values
+from edgecompile.passes.prune.importance.criterion import Gradients, Scores, require_samples
+from edgecompile.passes.prune.importance.gradient import mean_of_gates
 from edgecompile.passes.quantize.observe import Sample
 
 
@@ -25,11 +23,5 @@ class Fisher:
     gradients: Gradients
 
     def score(self, model: Model, groups: Sequence[Group], samples: Iterable[Sample] | None) -> Scores:
-        given, values = require_samples(samples, "fisher"), producer_values(model, groups)
-        scores = {group.name: np.zeros(group.size) for group in open_groups(groups)}
-        count = 0
-        for gradient in self.gradients.fixed(model, producer_names(groups), given):
-            count += 1
-            for name, derivatives in gates(groups, values, gradient).items():
-                scores[name] += derivatives**2
-        return {name: total / (2 * max(count, 1)) for name, total in scores.items()}
+        given = require_samples(samples, "fisher")
+        return mean_of_gates(self.gradients, model, groups, given, lambda d: d**2 / 2)

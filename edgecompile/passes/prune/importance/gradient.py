@@ -6,14 +6,23 @@ and biases that compute the unit, so gradients of constants are enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from edgecompile.core.model import Model
 from edgecompile.passes.edit import Array
 from edgecompile.passes.prune.groups import Group
-from edgecompile.passes.prune.importance.criterion import along, by_unit, constants, open_groups, producers
+from edgecompile.passes.prune.importance.criterion import (
+    Gradients,
+    Scores,
+    along,
+    by_unit,
+    constants,
+    open_groups,
+    producers,
+)
+from edgecompile.passes.quantize.observe import Sample
 
 
 def producer_names(groups: Iterable[Group]) -> list[str]:
@@ -32,6 +41,24 @@ def sum_by_unit(group: Group, figures: Mapping[str, Array]) -> Array:
     for member in producers(group):
         total += by_unit(along(figures[member.initializer], member.axis), member)
     return total
+
+
+def mean_of_gates(
+    gradients: Gradients,
+    model: Model,
+    groups: Sequence[Group],
+    samples: Iterable[Sample],
+    measure: Callable[[Array], Array],
+) -> Scores:
+    """The mean, over samples and projections, of what `measure` says of the derivatives by the gates."""
+    values = producer_values(model, groups)
+    scores = {group.name: np.zeros(group.size) for group in open_groups(groups)}
+    count = 0
+    for gradient in gradients.fixed(model, producer_names(groups), samples):
+        count += 1
+        for name, derivatives in gates(groups, values, gradient).items():
+            scores[name] += measure(derivatives)
+    return {name: total / max(count, 1) for name, total in scores.items()}
 
 
 def gates(

@@ -13,8 +13,8 @@ import numpy as np
 
 from edgecompile.core.model import Model
 from edgecompile.passes.prune.groups import Group
-from edgecompile.passes.prune.importance.criterion import Gradients, Scores, open_groups, require_samples
-from edgecompile.passes.prune.importance.gradient import gates, producer_names, producer_values
+from edgecompile.passes.prune.importance.criterion import Gradients, Scores, require_samples
+from edgecompile.passes.prune.importance.gradient import mean_of_gates
 from edgecompile.passes.quantize.observe import Sample
 
 
@@ -25,11 +25,5 @@ class Taylor:
     gradients: Gradients
 
     def score(self, model: Model, groups: Sequence[Group], samples: Iterable[Sample] | None) -> Scores:
-        given, values = require_samples(samples, "taylor"), producer_values(model, groups)
-        scores = {group.name: np.zeros(group.size) for group in open_groups(groups)}
-        count = 0
-        for gradient in self.gradients.fixed(model, producer_names(groups), given):
-            count += 1
-            for name, derivatives in gates(groups, values, gradient).items():
-                scores[name] += np.abs(derivatives)
-        return {name: total / max(count, 1) for name, total in scores.items()}
+        given = require_samples(samples, "taylor")
+        return mean_of_gates(self.gradients, model, groups, given, np.abs)

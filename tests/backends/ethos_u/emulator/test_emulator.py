@@ -55,7 +55,7 @@ def _without(*names: str) -> Edit:
             _set("OFM_BASE0", 1 << 24),
             r"EC4563\].*\(NPU_OP_CONV\)'.*NPU_SET_OFM_BASE0 leads to bytes 0x1000000",
         ),
-        (_set("OFM_REGION", 0), r"EC4563\] constants are overwritten"),
+        (_set("OFM_REGION", 0), r"EC4563\] what may only be read is overwritten"),
         (_set("IFM_BASE0", 4096), r"EC4564\] bytes are read that nothing wrote.*IFM_BASE0 points at 0x1000"),
         (_set("OFM_BLK_WIDTH_M1", 2), r"EC4566\] the NPU has no such blocks.*multiples of 2 up to 64"),
         (_set("AB_START", 0), r"EC4566\] buffers of the internal memory overlap.*NPU_SET_AB_START 0"),

@@ -71,5 +71,5 @@ def test_memory_that_does_not_hold_it() -> None:
         load(Memory(), fm)
     with pytest.raises(Fault, match="bytes are read that nothing wrote"):
         load(Memory({1: Region.empty(64)}), fm)
-    with pytest.raises(Fault, match="constants are overwritten"):
+    with pytest.raises(Fault, match="what may only be read is overwritten"):
         store(Memory({1: Region.constant(bytes(64))}), fm, np.zeros((2, 2, 3), np.int8))

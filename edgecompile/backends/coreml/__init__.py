@@ -1,0 +1,1 @@
+"""Networks as Core ML models, for the Apple Neural Engine."""

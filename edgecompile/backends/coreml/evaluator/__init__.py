@@ -1,0 +1,1 @@
+"""Executes saved Core ML models in NumPy, without Core ML and without coremltools."""

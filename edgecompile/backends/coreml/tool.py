@@ -1,0 +1,91 @@
+"""Apple's coremltools, called in a process of its own.
+
+It looks for every framework that it could convert from, imports native code, and prints as it pleases: there
+all that goes into a log, and a crash is an error message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgecompile.backends.coreml.writer import Names, write_package
+from edgecompile.core.isolate import run_isolated
+from edgecompile.core.model import Model, Provenance
+from edgecompile.core.target import CoreMl
+from edgecompile.errors import EdgeCompileError, InternalError, MissingToolError, Problem, UnsupportedError
+
+INSTALL = 'pip install "edgecompile[coreml]"'
+_SECONDS = 600.0
+# What coremltools imports when it is there, to convert from it; nothing here is converted from these.
+_FRAMEWORKS = ("torch", "tensorflow", "sklearn", "xgboost", "libsvm", "executorch")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was made of a network: `names` of its inputs and outputs, and the `log` of coremltools."""
+
+    names: Names
+    log: str
+
+
+def write_network(model: Model, settings: CoreMl, package: Path, name: str) -> Written:
+    """Write the network `name` as the Core ML package `package`.
+
+    Raises MissingToolError (EC5585) without coremltools, UnsupportedError (EC4601) with every node that it
+    rejects, and InternalError (EC1345) when it crashes; for these two the network is kept for a report.
+    """
+    if find_spec("coremltools") is None:
+        what, why = "coremltools, which writes Core ML models, is not installed", "its module is coremltools"
+        raise MissingToolError(Problem("EC5585", what, "", why, INSTALL))
+    data = model.to_bytes()
+    try:
+        written: Written = run_isolated(
+            run_coremltools,
+            data,
+            model.provenance,
+            settings,
+            package,
+            task="writing a Core ML model",
+            timeout_s=_SECONDS,
+        )
+    except UnsupportedError as error:
+        kept = _keep(data, name)
+        problems = [
+            Problem(p.code, p.what, p.where, p.why, f"{p.fix}; the network is in {kept}")
+            for p in error.problems
+        ]
+        raise UnsupportedError(*problems) from error
+    except EdgeCompileError as error:
+        why = "; ".join(problem.why or problem.what for problem in error.problems)
+        fix = f"report it together with {_keep(data, name)}"
+        raise InternalError(Problem("EC1345", "coremltools crashed", name, why, fix)) from error
+    return written
+
+
+def _keep(data: bytes, name: str) -> Path:
+    kept = Path(tempfile.gettempdir()) / f"edgecompile-{name}-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
+    kept.write_bytes(data)
+    return kept
+
+
+def run_coremltools(data: bytes, provenance: Provenance, settings: CoreMl, package: Path) -> Written:
+    """In a process of its own: write the package, with all that is printed in the log."""
+    for framework in _FRAMEWORKS:
+        # What else is installed must change neither the log nor how long this takes.
+        sys.modules[framework] = None  # type: ignore[assignment]
+    os.environ["TQDM_DISABLE"] = "1"  # no bars with times in the log
+    with tempfile.TemporaryFile() as log:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(log.fileno(), stream.fileno())
+        names = write_package(Model.from_bytes(data, provenance), settings, package)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        log.seek(0)
+        return Written(names, log.read().decode(errors="replace"))

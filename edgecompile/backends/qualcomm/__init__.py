@@ -1,0 +1,1 @@
+"""Qualcomm's Hexagon NPU, called HTP: QDQ networks, its compiler, and its emulator."""

@@ -1,0 +1,80 @@
+"""Qualcomm's HTP: a quantized network as a context binary for one generation of the Hexagon NPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgecompile.backends.backend import Build, BuildRequest
+from edgecompile.backends.qualcomm.compiler import PACKAGE, compile_network, file_names
+from edgecompile.backends.qualcomm.constraints import check_network
+from edgecompile.backends.qualcomm.pipeline import htp_passes
+from edgecompile.core.artifact import Emit, Manifest, MemoryFigures
+from edgecompile.core.model import Model
+from edgecompile.core.pipeline import Pass
+from edgecompile.core.target import Hexagon, Target
+from edgecompile.errors import InputError, Problem, UsageError
+
+LOG, NOTICE = "qnn.log", "NOTICE.txt"
+# How the HTP rounds is not specified, and depends on its version. An eighth of the range is what a Softmax
+# makes of some steps more or less in front of it; what is compiled wrong differs by all of the range.
+TOLERANCE = 1 / 8
+_NOTICE = """\
+{binary} was made by Qualcomm's compiler, version {sdk}.
+To load it, a device needs onnxruntime with the execution provider onnxruntime-qnn, which is under the MIT
+licence, and Qualcomm's QNN libraries, which come with that under a licence of their own (Qualcomm_LICENSE.pdf
+in the package). None of them is part of this artifact: read that licence before you ship them.
+"""
+
+
+class HexagonBackend:
+    """One context for the whole network; what is not for the HTP is refused."""
+
+    emits: tuple[Emit, ...] = ("onnx",)
+    tools: tuple[str, ...] = (PACKAGE,)
+
+    def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
+        """See `Backend`; raises UsageError (EC2590, EC2591) for what the HTP has no choice in."""
+        if request.rounding is not None:
+            what = f"{request.target.name} does not round '{request.rounding}'"
+            why = "the HTP rounds in its own way"
+            raise UsageError(Problem("EC2590", what, "--rounding", why, "leave it out"))
+        if request.fallback != "none":
+            what, why = "a network for the HTP cannot be split", "the NPU computes all of it"
+            raise UsageError(Problem("EC2591", what, "--fallback", why, "leave --fallback out"))
+        return htp_passes()
+
+    def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
+        """See `Backend`. Raises UnsupportedError (EC4590, EC4591), InternalError (EC1341) and MissingToolError (EC5580)."""
+        npu = configuration(request.target)
+        check_network(model, npu, request.target)
+        context = compile_network(model.to_bytes(), npu, request.name)
+        for file, data in zip(file_names(request.name), (context.model, context.binary), strict=True):
+            (folder / file).write_bytes(data)
+        (folder / LOG).write_text(context.log, encoding="utf-8")
+        notice = _NOTICE.format(binary=file_names(request.name)[1], sdk=context.sdk)
+        (folder / NOTICE).write_text(notice, encoding="utf-8")
+        size = len(context.model) + len(context.binary)
+        manifest = Manifest(
+            name=request.name,
+            target=request.target.name,
+            inputs=model.inputs,
+            outputs=model.outputs,
+            memory=MemoryFigures(0, 0, size, size),
+            align=1,
+            entry="",
+            steps=(),
+            emit=request.emit,
+            tools={},
+            model_sha256=model.provenance.sha256,
+            tolerance=TOLERANCE,
+        )
+        return Build(manifest, {"qnn_sdk": context.sdk, "notice": " ".join(notice.split())})
+
+
+def configuration(target: Target) -> Hexagon:
+    """The NPU of a target. Raises InputError (EC3590) for a target file that does not describe it."""
+    if target.hexagon is None:
+        what, fix = f"target {target.name} does not say what its NPU is", "add a table [hexagon]"
+        raise InputError(Problem("EC3590", what, target.name, "", fix))
+    return target.hexagon

@@ -1,0 +1,1 @@
+"""Schedules for GPUs: a kernel is one grid of blocks of threads."""

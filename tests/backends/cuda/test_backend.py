@@ -1,0 +1,164 @@
+"""A network for a GPU: the artifact's files, its verification on the simulated GPU, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+
+from edgecompile.backends.backend import BuildRequest
+from edgecompile.backends.cuda.backend import CudaBackend
+from edgecompile.backends.cuda.files import describe_gpu
+from edgecompile.backends.cuda.program import link_for_gpu
+from edgecompile.bench import bench_artifact
+from edgecompile.compiler import CompileOptions, compile_model
+from edgecompile.core.artifact import Artifact, Emit, open_artifact, report_json
+from edgecompile.core.model import Model, Provenance
+from edgecompile.core.target import find_target, load_targets
+from edgecompile.devices.open import open_device
+from edgecompile.errors import InputError, InternalError, MissingToolError, UnsupportedError, UsageError
+from edgecompile.lower.lower import usual_plans
+from edgecompile.packaging.formats import find_format
+from edgecompile.packaging.options import PackageOptions
+from edgecompile.toolchain.cuda import Nvcc, Nvrtc, find_cuda_compiler, find_nvrtc
+from edgecompile.tuning.tune import TuneOptions, list_tasks
+from edgecompile.verify import verify_artifact
+from tests.support.networks import save, small_cnn, stateful_lstm, wide_chain
+from tests.support.quantized import quantize
+
+GPUS = [target for target in load_targets().values() if target.backend == "cuda"]
+
+
+def test_targets_cover_the_architectures() -> None:
+    assert {describe_gpu(target).architecture for target in GPUS} == {"sm_86", "sm_87", "sm_89", "sm_90"}
+    # The launcher loads the driver: no static programs.
+    assert all(target.toolchain.dynamic and "gnu" in target.toolchain.zig_target for target in GPUS)
+
+
+def test_an_artifact_has_a_library_its_sources_and_the_machine_code(network: Artifact) -> None:
+    files = set(open_artifact(network.path).manifest.files)
+    assert {"include/net.h", "src/net.c", "lib/libnet.a", "cuda/kernels.cu", "golden.npz"} <= files
+    cubin, ptx = (network.path / "cuda" / f"net.{kind}" for kind in ("cubin", "ptx"))
+    assert cubin.read_bytes().startswith(b"\x7fELF")
+    assert b".target sm_87" in ptx.read_bytes()
+    assert ptx.read_bytes().endswith(b"\0")
+
+
+def test_the_report_has_the_figures_of_every_function(network: Artifact) -> None:
+    report = report_json(network.path)
+    names = {figures["name"] for figures in report["functions"]}
+    assert len(names) >= report["kernels"]
+    assert all(figures["spilled_bytes"] == 0 < figures["registers"] for figures in report["functions"])
+    assert report["device_bytes"] > network.manifest.memory.weights + network.manifest.memory.arena
+
+
+def test_verification_on_the_simulated_gpu_says_that_it_is_one(network: Artifact) -> None:
+    done = verify_artifact(network, per_layer=True)
+    assert (done.verification.level, done.verification.device) == ("simulated", "cuda-simulator")
+    assert done.verification.max_error < 1e-5
+    assert len(done.layers) == len(network.manifest.steps)
+    assert all(layer.max_error < 1e-5 for layer in done.layers)
+
+
+@pytest.mark.parametrize(("make", "emit"), [(stateful_lstm, "c"), (wide_chain, "lib")])
+def test_other_networks_and_forms(tmp_path: Path, make: Callable[[], Any], emit: Emit) -> None:
+    model = save(make(), tmp_path / "net.onnx")
+    options = CompileOptions(find_target("rtx-a2000"), emit=emit)
+    artifact = compile_model(str(model), options, tmp_path / "net.edge").artifact
+    assert verify_artifact(artifact).verification.max_error < 1e-5
+    assert artifact.library.exists() == (emit == "lib")
+    if emit == "c":
+        sources = map(str, artifact.sources())
+        flags = ["-std=c11", "-Wall", "-Werror", "-shared", "-fPIC", "-I", str(artifact.path / "include")]
+        subprocess.run(
+            ["gcc", *flags, *sources, "-o", str(tmp_path / "all.so"), "-ldl"], check=True, timeout=60
+        )
+
+
+def test_an_integer_network_computes_the_same_bits(tmp_path: Path) -> None:
+    model = save(quantize(small_cnn()), tmp_path / "net.onnx")
+    artifact = compile_model(
+        str(model), CompileOptions(find_target("jetson-orin-nano")), tmp_path / "net.edge"
+    ).artifact
+    assert verify_artifact(artifact).verification.max_error == 0.0
+
+
+def test_nvrtc_and_nvcc_find_the_same_kernels(network: Artifact, tmp_path: Path) -> None:
+    library, nvcc = find_nvrtc(), shutil.which("nvcc")
+    if library is None or nvcc is None:
+        pytest.skip("needs nvcc and NVRTC (pip install 'edgecompile[cuda]')")
+    source = (network.path / "cuda" / "kernels.cu").read_text()
+    both = [compiler.compile(source, "sm_90") for compiler in (Nvrtc(library), Nvcc(nvcc))]
+    names = [[figures.name for figures in binary.figures] for binary in both]
+    assert names[0] == names[1] != []
+    assert all(binary.cubin.startswith(b"\x7fELF") and b".target sm_90" in binary.ptx for binary in both)
+
+
+@pytest.mark.parametrize("which", ["nvcc", "NVRTC"])
+def test_code_that_does_not_compile_is_our_mistake(which: str) -> None:
+    library, nvcc = find_nvrtc(), shutil.which("nvcc")
+    if (which == "nvcc" and nvcc is None) or (which == "NVRTC" and library is None):
+        pytest.skip(f"no {which} (pip install 'edgecompile[cuda]')")
+    compiler = Nvcc(str(nvcc)) if which == "nvcc" else Nvrtc(Path(str(library)))
+    with pytest.raises(InternalError, match=r"EC1351.*error: identifier .nonsense. is undefined"):
+        compiler.compile("__global__ void odd() { nonsense(); }", "sm_87")
+
+
+def test_without_a_compiler_for_cuda_the_install_line_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecompile.toolchain.cuda.find_nvrtc", lambda: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingToolError, match=r"EC5590.*pip install 'edgecompile\[cuda\]'") as caught:
+        find_cuda_compiler()
+    assert caught.value.exit_code == 5
+
+
+def request(target: str, threads: int = 1) -> BuildRequest:
+    return BuildRequest("net", find_target(target), "lib", usual_plans, threads=threads)
+
+
+def test_threads_are_refused() -> None:
+    model = Model.from_bytes(small_cnn().SerializeToString(), Provenance("net.onnx", "", 0))
+    with pytest.raises(UsageError, match=r"EC2030.*leave --threads out"):
+        CudaBackend().passes(model, request("h200", threads=2))
+
+
+def test_a_target_has_to_say_what_its_gpu_is() -> None:
+    with pytest.raises(InputError, match=r"EC3020.*add a table \[cuda\]"):
+        describe_gpu(replace(find_target("h200"), cuda=None))
+
+
+def test_the_simulated_gpu_has_no_speed(network: Artifact) -> None:
+    with pytest.raises(UsageError, match=r"EC2034.*cuda-simulator has no speed"):
+        bench_artifact(network)
+
+
+def test_tuning_is_refused(tmp_path: Path) -> None:
+    model = save(small_cnn(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedError, match=r"EC4630.*no design space yet"):
+        list_tasks(str(model), TuneOptions(find_target("h200"), tmp_path / "records"))
+
+
+def test_packages_are_refused(network: Artifact) -> None:
+    with pytest.raises(UsageError, match=r"EC2564.*an engine on a GPU"):
+        find_format("cmake").check(network, False, PackageOptions())
+
+
+def test_the_program_for_the_board_loads_its_driver(network: Artifact, tmp_path: Path) -> None:
+    board = open_device("ssh://board", network.target)
+    with link_for_gpu(network, board, tmp_path / "runner").open("rb") as stream:
+        program = ELFFile(stream)
+        assert program["e_machine"] == "EM_AARCH64"
+        dynamic = program.get_section_by_name(".dynamic")
+        assert isinstance(dynamic, DynamicSection)
+        needed = [vars(tag)["needed"] for tag in dynamic.iter_tags("DT_NEEDED")]
+    assert "libc.so.6" in needed
+    assert not any("cuda" in name for name in needed)

@@ -1,0 +1,105 @@
+"""Networks of which the NPU computes a part and the CPU beside it the rest: the library itself, executed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecompile.backends.ethos_u.backend import configuration
+from edgecompile.backends.ethos_u.constraints import TABLE
+from edgecompile.backends.ethos_u.execute import EMULATOR, run_ethos_u
+from edgecompile.core.model import Model
+from edgecompile.errors import UnsupportedError, UsageError
+from tests.support import split_networks
+from tests.support.ethos_u import needs_vela
+from tests.support.ethos_u_artifacts import built, compare, request_for
+
+pytestmark = [
+    needs_vela,
+    pytest.mark.skipif(
+        shutil.which("arm-none-eabi-gcc") is None,
+        reason="arm-none-eabi-gcc not found (apt install gcc-arm-none-eabi)",
+    ),
+    pytest.mark.skipif(
+        shutil.which("qemu-system-arm") is None,
+        reason="qemu-system-arm not found (apt install qemu-system-arm)",
+    ),
+]
+SAMPLES = 10
+REQUEST = request_for("ethos-u55-128", fallback="cpu")
+
+
+@pytest.mark.parametrize(
+    ("make", "layers", "switches", "border_bytes"),
+    [
+        (split_networks.cpu_in_the_middle, ["Gelu"], 2, 2 * 648),
+        (split_networks.cpu_beside, ["Gelu", "Erf"], 4, 4 * 648),
+        (split_networks.cpu_at_the_end, ["DequantizeLinear", "LpNormalization"], 1, 16),
+    ],
+)
+def test_the_parts_compute_the_integers_of_the_whole(
+    make: Callable[[], Model], layers: list[str], switches: int, border_bytes: int, tmp_path: Path
+) -> None:
+    artifact, model, figures = built(make(), tmp_path / "net.edge", REQUEST)
+    report = figures["fallback"]
+    assert [entry["operator"] for entry in report["nodes"]] == layers
+    assert (report["switches"], report["border_bytes"]) == (switches, border_bytes)
+    assert 0 < report["npu_macs"] == report["macs"]
+    assert figures["estimates"]["cpu_operators"] == 0
+    assert compare(artifact, model, SAMPLES) == f"qemu and {EMULATOR}"
+
+
+def test_an_artifact_in_parts_cannot_be_executed_without_the_cpu(tmp_path: Path) -> None:
+    artifact, model, _ = built(split_networks.cpu_in_the_middle(), tmp_path / "net.edge", REQUEST)
+    inputs = [np.zeros((1, *info.shape), info.dtype) for info in model.inputs]
+    with pytest.raises(UsageError, match=r"EC2542.*use qemu"):
+        run_ethos_u(artifact, EMULATOR, inputs)
+
+
+def test_one_arena_holds_the_tensors_of_cpu_and_npu(tmp_path: Path) -> None:
+    artifact, _, figures = built(split_networks.cpu_beside(), tmp_path / "net.edge", REQUEST)
+    layouts = [json.loads((artifact.path / "npu" / str(i) / "layout.json").read_text()) for i in range(3)]
+    scratch = [layout["scratch_bytes"] for layout in layouts]
+    memory = artifact.manifest.memory
+    assert max(scratch) < memory.arena == memory.arena_lower_bound < sum(scratch) + 3 * 648
+    workspaces = {f"workspace of step {2 * i}" for i in range(3) if scratch[i]}
+    assert workspaces < {entry["buffer"] for entry in figures["arena_map"]}
+
+
+def test_a_layer_that_vela_rejects_is_left_to_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without our own rule about them it sees steps along the channels."""
+    lax = replace(TABLE, operators=dict(TABLE.operators) | {"Slice": ()})
+    monkeypatch.setattr("edgecompile.backends.ethos_u.partition.TABLE", lax)
+    artifact, model, figures = built(split_networks.every_other_channel(), tmp_path / "net.edge", REQUEST)
+    (entry,) = figures["fallback"]["nodes"]
+    assert entry["operator"] == "Slice"
+    assert entry["reasons"] == ["StridedSlice with unsupported stride axis"]
+    assert compare(artifact, model, SAMPLES) == f"qemu and {EMULATOR}"
+
+
+def test_a_network_without_anything_for_the_npu_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"EC4544\].*compile for the CPU: --target cortex-m55"):
+        built(split_networks.nothing_for_the_npu(), tmp_path / "net.edge", REQUEST)
+
+
+def test_without_fallback_it_is_offered(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"EC4542\].*Gelu6.*or split the network: --fallback cpu"):
+        built(split_networks.cpu_in_the_middle(), tmp_path / "net.edge", replace(REQUEST, fallback="none"))
+
+
+def test_an_ethos_u65_has_a_cortex_a_beside_it(tmp_path: Path) -> None:
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 not found (apt install qemu-user)")
+    request = request_for("ethos-u65-512", emit="c", fallback="cpu")
+    artifact, model, _ = built(split_networks.cpu_in_the_middle(), tmp_path / "net.edge", request)
+    assert compare(artifact, model, SAMPLES) == f"qemu and {EMULATOR}"
+    assert (artifact.path / "src" / "net_npu1.c").is_file()
+    assert configuration(artifact.target).cores == 2
