@@ -57,6 +57,7 @@ bench: setup ## measure speed and size and render docs/performance.md; BENCH_ARG
 bench-tuning: setup ## compare tuned networks with other runtimes, and how soon searches find what is fast
 	$(PIP) install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.run --core --targets host --json benchmarks/results/tuned.json
+	$(BIN)/python -m benchmarks.tuning_time --json benchmarks/results/tuning_time.json
 	for target in $(TUNED_TARGETS); do \
 	$(BIN)/python -m benchmarks.sweep --target $$target --records $(SWEEPS)/$$target $(SWEEP_ARGS) && \
 	$(BIN)/python -m benchmarks.tuning --target $$target --sweep $(SWEEPS)/$$target \

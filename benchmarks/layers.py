@@ -18,9 +18,9 @@ _OPSET, _IR_VERSION = 21, 10
 class Layer:
     """One layer with constant weights, and what is fused into it.
 
-    "conv" takes [1, inputs, size, size] with equal padding, "depthwise" likewise with as many outputs,
-    "dense" takes [1, inputs], and "matmul" [1, size, inputs]. `residual` adds a projection of the input to
-    the result of a convolution, as in a ResNet.
+    "conv" takes [1, inputs, size, size] with equal padding. "depthwise" takes [1, size, size, inputs], as
+    between convolutions, and has as many outputs. "dense" takes [1, inputs], and "matmul" [1, size, inputs].
+    `residual` adds a projection of the input to the result of a convolution, as in a ResNet.
     """
 
     operator: Literal["conv", "depthwise", "dense", "matmul"]
@@ -49,7 +49,7 @@ class Layer:
     def input_shape(self) -> list[int]:
         """The shape of what is not constant."""
         if self._is_image:
-            return [1, self.inputs, self.size, self.size]
+            return self._image(self.inputs, self.size)
         return [1, self.inputs] if self.operator == "dense" else [1, self.size, self.inputs]
 
     @property
@@ -57,8 +57,11 @@ class Layer:
         """The shape of the result."""
         if self._is_image:
             edge = (self.size + 2 * (self.kernel // 2) - self.kernel) // self.stride + 1
-            return [1, self.outputs or self.inputs, edge, edge]
+            return self._image(self.outputs or self.inputs, edge)
         return [*self.input_shape[:-1], self.outputs]
+
+    def _image(self, channels: int, edge: int) -> list[int]:
+        return [1, edge, edge, channels] if self.operator == "depthwise" else [1, channels, edge, edge]
 
 
 def save_layers(layers: Sequence[Layer], path: Path) -> Path:
@@ -102,6 +105,8 @@ def _add(
             "strides": strides,
         }
         steps.append(("Conv", operands, window))
+        if layer.operator == "depthwise":
+            steps.insert(0, ("Transpose", [], {"perm": [0, 3, 1, 2]}))
     elif layer.operator == "dense":
         steps.append(("Gemm", [constant("w", outputs, layer.inputs), constant("b", outputs)], {"transB": 1}))
     else:
@@ -120,10 +125,12 @@ def _add(
         ]
         weights += bounds
         steps.append(("Clip", [bound.name for bound in bounds], {}))
+    if layer.operator == "depthwise":
+        steps.append(("Transpose", [], {"perm": [0, 2, 3, 1]}))
     value = f"{name}_x"
     for place, (operator, operands, attributes) in enumerate(steps):
         result = f"{name}_y" if place == len(steps) - 1 else f"{name}_{place}"
-        node = helper.make_node(operator, [value, *operands], [result], f"{name}_{operator}", **attributes)
+        node = helper.make_node(operator, [value, *operands], [result], f"{name}_{place}", **attributes)
         nodes.append(node)
         value = result
 

@@ -31,6 +31,7 @@ from edgecompile.devices.open import open_device
 from edgecompile.errors import EdgeCompileError
 from edgecompile.tuning.cost_model import CostModel, Prior
 from edgecompile.tuning.database import Database
+from edgecompile.tuning.estimate import ENOUGH
 from edgecompile.tuning.prior import learn_prior
 from edgecompile.tuning.scheduler import reached_share
 from edgecompile.tuning.search import Search
@@ -66,7 +67,10 @@ class Table:
 
 
 def read_tables(target: Target, sweep: Database, metric: Metric) -> list[Table]:
-    """The layers with what was measured of them; candidates without a measurement are left out."""
+    """The layers with what was measured of them; candidates without a measurement are left out.
+
+    So are layers with no more than `ENOUGH` candidates, all of which any search would measure.
+    """
     tables = []
     for dtype in get_args(DType):
         for kind, found in kind_tasks(target, dtype):
@@ -74,7 +78,7 @@ def read_tables(target: Target, sweep: Database, metric: Metric) -> list[Table]:
             trials = sweep.of(task.workload.key, target.name, metric)
             known = {_key(trial.candidate): trial.value for trial in trials}
             places = [i for i, candidate in enumerate(task.candidates) if _key(candidate) in known]
-            if len(places) < 2 or places[0] != 0:
+            if len(places) <= ENOUGH or places[0] != 0:
                 continue
             candidates = [task.candidates[place] for place in places]
             measured = replace(task, candidates=candidates, features=task.features[places])

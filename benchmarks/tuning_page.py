@@ -173,7 +173,7 @@ def draw(points: Sequence[int], shares: Mapping[str, Sequence[float]]) -> str:
         f'<path d="M{_MARGIN} {y(0.95)}H{right}" stroke="#bbb" stroke-dasharray="4"/>',
         label(_WIDTH / 2, _HEIGHT - 10, "trials"),
     ]
-    lines += [label(x(point), bottom + 16, str(point)) for point in points if point in (1, 8, 16, 32, 64, 128, 256)]
+    lines += [label(x(point), bottom + 16, str(point)) for point in points if point in _SHOWN]
     lines += [label(_MARGIN - 4, y(share) + 4, f"{share:.0%}", "end") for share in sorted({low, 0.95, 1.0})]
     for place, (name, curve) in enumerate(shares.items()):
         path = " ".join(f"{x(point)},{y(share)}" for point, share in zip(points, curve, strict=True))

@@ -41,8 +41,8 @@ _MOST_SAMPLES = 256
 class Pruner:
     """`whole` is the network `source` as imported, `model` is it without the layers that are to go.
 
-    Raises UsageError (EC2529), MissingToolError (EC5391), and what importing, `analyse` and `remove_layer`
-    raise.
+    Raises UsageError (EC2529), MissingToolError (EC5391), UnsupportedError (EC4391, EC4392) where PyTorch is
+    to learn and cannot, and what importing, `analyse` and `remove_layer` raise.
     """
 
     def __init__(self, source: str, options: PruneOptions, progress: Progress) -> None:
@@ -63,6 +63,10 @@ class Pruner:
         self._recovery: Recovery = options.recovery or ("least-squares" if given else "none")
         self._multiple = options.multiple or _multiple(options.target)
         self._importance = _importance(self._method)
+        if self._recovery == "distill":
+            from edgecompile.torch.finetune import check_trainable
+
+            check_trainable(self.whole)
         self.dependencies = analyse(self.model)
         self.plan = self._plan(self.model, self.dependencies)
 
@@ -82,8 +86,13 @@ class Pruner:
         return score_of(self._options.evaluate, model)
 
     def units_by_cost(self, costs: Mapping[str, Cost], base: Mapping[str, float]) -> Units:
-        """The units that stay so that all costs are what is asked for, or as little as can be."""
+        """The units that stay so that all costs are what is asked for, or as little as can be.
+
+        Without a share to keep, all stay.
+        """
         keep, rounds = self._options.keep, self._options.rounds
+        if not keep:
+            return {}
         survivors = {group.name: list(range(group.size)) for group in self.plan.groups}
         plan = self.plan
         for index in range(rounds):

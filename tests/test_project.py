@@ -105,7 +105,8 @@ def test_no_machine_path_and_no_registry_in_the_tree() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "SECURITY.md", "docs/how-a-compile-flows.md", "docs/decisions.md"]
+    "page",
+    ["README.md", "SECURITY.md", "docs/how-a-compile-flows.md", "docs/decisions.md", "docs/cuda.md"],
 )
 def test_what_the_documents_point_to_exists(page: str) -> None:
     text = (ROOT / page).read_text()

@@ -179,6 +179,17 @@ def test_a_layer_goes_and_zeros_come(folder: Path) -> None:
         prune(folder, remove_layers=["stem"])
 
 
+def test_that_training_is_impossible_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    network = parsed("g (float[1, 4] x) => (float[1, 4] y) { y = Hardmax(x) }", typed=True)
+    (tmp_path / "net.onnx").write_bytes(network.to_bytes())
+    np.savez(tmp_path / "data.npz", x=np.ones((4, 4), np.float32))
+    options = PruneOptions({"macs": 0.5}, calibrate=str(tmp_path / "data.npz"), recovery="distill")
+    tasks: list[str] = []
+    with pytest.raises(UnsupportedError, match=r"EC4391.*Hardmax"):
+        prune_source(str(tmp_path / "net.onnx"), options, lambda task, done, total: tasks.append(task))
+    assert tasks == ["importing"]
+
+
 def test_gradients_need_pytorch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.startswith("edgecompile.torch")]:

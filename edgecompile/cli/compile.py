@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgecompile.cli import ui
+from edgecompile.cli.npu import describe_npu
 from edgecompile.cli.options import (
     constant_option,
     device_option,
@@ -16,11 +17,11 @@ from edgecompile.cli.options import (
     input_option,
     trust_option,
 )
-from edgecompile.cli.npu import describe_npu
 from edgecompile.cli.pruning import describe as describe_pruning
 from edgecompile.cli.pruning import pruned_file
 from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
 from edgecompile.cli.tuned import describe_tuning
+from edgecompile.errors import Problem, UsageError
 
 if TYPE_CHECKING:
     from edgecompile.core.artifact import Artifact, Emit
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Tuning records of your own; see `edgecompile tune`.",
 )
+@click.option("--untuned", is_flag=True, help="Use no tuning records, not the shipped ones either.")
 @click.option(
     "--fallback",
     type=click.Choice(["none", "cpu"]),
@@ -125,6 +127,7 @@ def command(
     io: Literal["float", "int8", "int16"],
     threads: int,
     records: Path | None,
+    untuned: bool,
     fallback: Literal["none", "cpu"],
     max_flash: str | None,
     max_ram: str | None,
@@ -144,6 +147,10 @@ def command(
     from edgecompile.compiler import CompileOptions, compile_model
     from edgecompile.core.target import find_target
 
+    if untuned and records:
+        raise UsageError(
+            Problem("EC2513", "bad option value", "--records", "--untuned uses none", "give one of both")
+        )
     imported = import_options(inputs, constants, trust_pickle)
     options = CompileOptions(
         target=find_target(target),
@@ -163,6 +170,7 @@ def command(
         rounding=rounding,
         io=io,
         records=records,
+        tuned=not untuned,
         fallback=fallback,
     )
     # Samples may be for pruning alone, and a pruned file has its constants inside.

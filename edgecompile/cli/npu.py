@@ -12,8 +12,7 @@ def describe_npu(report: dict[str, Any]) -> list[str]:
     estimates, fallback = report.get("estimates"), report.get("fallback")
     lines = []
     if estimates is not None and "total_cycles" in estimates:
-        cycles = estimates["total_cycles"]
-        lines.append(f"npu      {cycles / 1e6:.2f} million cycles, estimated by {estimates['by']}")
+        lines.append(f"npu      {estimates['total_cycles']:,} cycles, estimated by {estimates['by']}")
     if fallback is None:
         return lines
     share = 100 * fallback["npu_macs"] / (fallback["macs"] or 1)

@@ -18,7 +18,7 @@ from edgecompile.cli.options import (
     input_option,
     trust_option,
 )
-from edgecompile.cli.tune_view import HEADERS, duration, failures, figure, rows, speed_up, watching
+from edgecompile.cli.tune_view import duration, failures, figure, headers, rows, speed_up, watching
 from edgecompile.errors import Problem, UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def command(
     with watching(budget, as_json) as notify:
         result = tune(model, options, notify)
     record = asdict(result) | {"records": str(records)}
-    ui.finish(record, "\n".join(_describe(result, records)), as_json)
+    use = f"edgecompile compile {model} -t {target} --records {records}"
+    ui.finish(record, "\n".join([*_describe(result), f"records  {records}", f"next     {use}"]), as_json)
 
 
 def parse_time(text: str | None) -> float | None:
@@ -182,17 +183,15 @@ def _estimate(model: str, options: TuneOptions, as_json: bool) -> None:
     ui.finish(record, "\n".join(text), as_json)
 
 
-def _describe(tuned: Tuned, records: Path) -> list[str]:
+def _describe(tuned: Tuned) -> list[str]:
     progress = tuned.progress
     return [
-        ui.table(HEADERS, rows(tuned)),
+        ui.table(headers(tuned), rows(tuned)),
         "",
         f"kernels  {figure(progress.untuned, tuned.metric)} untuned, "
         f"{figure(progress.latency, tuned.metric)} now: {speed_up(progress.untuned, progress.latency)}",
         *([failures(tuned)] if progress.failures else []),
         *map(_device, progress.devices),
-        f"records  {records}",
-        f"next     edgecompile compile ... --records {records}",
     ]
 
 

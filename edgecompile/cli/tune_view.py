@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Notify: TypeAlias = "Callable[[Tuned], None]"
 
-HEADERS = ("KERNEL", "TRIALS", "OF", "UNTUNED", "BEST", "SPEED-UP")
+_HEADERS = ("KERNEL", "TRIALS", "OF", "UNTUNED", "BEST", "SPEED-UP")
 # Lines of a terminal that the live table leaves free.
-_FRAME = 6
+_FRAME = 7
 
 
 @contextmanager
@@ -44,17 +44,33 @@ def watching(budget: Budget, as_json: bool) -> Iterator[Notify]:
 
 
 def rows(tuned: Tuned) -> list[tuple[str, ...]]:
-    """The cells of each kernel, for `HEADERS`."""
+    """The cells of each kernel, for `headers`."""
     progress, metric = tuned.progress, tuned.metric
     columns = (tuned.names, progress.trials, tuned.sizes, progress.default, progress.best)
+    compared = {one.name: f"{one.speed_up:.2f}x" for one in tuned.reranked}
     return [
-        (name, str(trials), str(size), _value(default, metric), _value(best, metric), speed_up(default, best))
+        (
+            name,
+            str(trials),
+            str(size),
+            _value(default, metric),
+            _value(best, metric),
+            speed_up(default, best),
+            *([compared.get(name, "-")] if compared else []),
+        )
         for name, trials, size, default, best in zip(*columns, strict=True)
     ]
 
 
+def headers(tuned: Tuned) -> tuple[str, ...]:
+    """The last column is what the whole network gained by the choice for this kernel."""
+    return (*_HEADERS, *(["NETWORK"] if tuned.reranked else []))
+
+
 def summary(tuned: Tuned, budget: Budget) -> str:
     """The whole network in one line."""
+    if tuned.comparing:
+        return f"comparing candidates in the network: {tuned.comparing}"
     progress = tuned.progress
     rate = progress.measured / progress.seconds if progress.seconds else 0.0
     left = seconds_left(budget, progress.measured, progress.seconds)
@@ -64,9 +80,8 @@ def summary(tuned: Tuned, budget: Budget) -> str:
         f"{speed_up(progress.untuned, progress.latency)} as fast as untuned",
         f"{progress.share:.0%} of what is expected" if progress.share else "",
         "" if left is None else f"{duration(left)} left",
-        failures(tuned),
     ]
-    return ", ".join(part for part in parts if part)
+    return _and(*parts)
 
 
 def seconds_left(budget: Budget, measured: int, seconds: float) -> float | None:
@@ -103,7 +118,8 @@ def duration(seconds: float) -> str:
 def _emit(tuned: Tuned) -> None:
     record = asdict(tuned)
     del record["curves"]
-    click.echo(json.dumps({"event": "batch"} | record), err=True)
+    event = "compare" if tuned.comparing else "batch"
+    click.echo(json.dumps({"event": event} | record), err=True)
 
 
 def _plain_lines(budget: Budget) -> Notify:
@@ -112,9 +128,11 @@ def _plain_lines(budget: Budget) -> Notify:
 
     def show(tuned: Tuned) -> None:
         nonlocal shown
-        if tuned.progress.measured >= 2 * shown:
+        if tuned.comparing:
+            click.echo(summary(tuned, budget), err=True)
+        elif tuned.progress.measured >= 2 * shown:
             shown = tuned.progress.measured
-            click.echo(f"{summary(tuned, budget)}: {tuned.names[tuned.progress.task]}", err=True)
+            click.echo(_and(summary(tuned, budget), failures(tuned)), err=True)
 
     return show
 
@@ -138,11 +156,17 @@ class _Screen:
             for place, row in enumerate(cells[first : first + room], first)
         ]
         hidden = len(cells) - len(marked)
-        lines = [ui.table(("  KERNEL", *HEADERS[1:]), marked)]
+        lines = [ui.table(("  KERNEL", *headers(self.tuned)[1:]), marked)]
         lines += [f"  and {hidden} more"] if hidden else []
         yield Text(
-            "\n".join([*lines, "", summary(self.tuned, self.budget)]), no_wrap=True, overflow="ellipsis"
+            "\n".join([*lines, "", summary(self.tuned, self.budget), failures(self.tuned)]),
+            no_wrap=True,
+            overflow="ellipsis",
         )
+
+
+def _and(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _value(value: float | None, metric: str) -> str:

@@ -45,8 +45,10 @@ def line_chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) ->
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     parts.append(_text(18, middle, y_label, "middle", f' transform="rotate(-90 18 {middle:g})"'))
     for index, line in enumerate(lines):
-        points = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in line.points)
-        parts.append(f'<polyline points="{points}" fill="none" stroke-width="1.8"{_stroke(index)}/>')
+        points = [(f"{across(x):.1f}", f"{down(y):.1f}") for x, y in line.points]
+        joined = " ".join(map(",".join, points))
+        parts.append(f'<polyline points="{joined}" fill="none" stroke-width="1.8"{_stroke(index)}/>')
+        parts += [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{_color(index)}"/>' for x, y in points]
         if index < _NAMED:
             parts += _legend(index, line.name)
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -72,9 +74,13 @@ class _Scale:
         return self._start + (figure - self._low) * self._factor
 
 
+def _color(index: int) -> str:
+    return _COLORS[index % len(_COLORS)]
+
+
 def _stroke(index: int) -> str:
     dash = _DASHES[index // len(_COLORS) % len(_DASHES)]
-    return f' stroke="{_COLORS[index % len(_COLORS)]}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+    return f' stroke="{_color(index)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
 
 
 def _legend(index: int, name: str) -> list[str]:

@@ -94,9 +94,18 @@ class AttentionOperands:
 
 
 def attention(
-    operands: AttentionOperands, heads: Heads, scores: Scores, present: bool, shape: Sequence[int], isa: Isa
+    operands: AttentionOperands,
+    heads: Heads,
+    scores: Scores,
+    present: bool,
+    shape: Sequence[int],
+    isa: Isa,
+    emit: type[AttentionKernel] | None = None,
 ) -> list[Tensor]:
-    """softmax(scale Q K' + mask) V; then the present keys and values if `present`, and the wanted stage."""
+    """softmax(scale Q K' + mask) V; then the present keys and values if `present`, and the wanted stage.
+
+    `emit` emits the loops, by default those for a CPU.
+    """
     dtype = element_type(operands.query)
     results = [(tuple(shape), dtype)]
     if present:
@@ -109,7 +118,7 @@ def attention(
     given = {name: tensor for name, tensor in vars(operands).items() if tensor is not None}
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        kernel = _Kernel(dict(zip(given, reads, strict=True)), heads, scores, dtype, isa)
+        kernel = (emit or AttentionKernel)(dict(zip(given, reads, strict=True)), heads, scores, dtype, isa)
         kernel.mask_shape = shape_of(operands.mask) if operands.mask is not None else ()
         kernel.result = writes[0]
         kernel.present = {"key": writes[1], "value": writes[2]} if present else {}
@@ -120,7 +129,7 @@ def attention(
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Neighbouring keys or values: the first one's position, how many, and how to read an element."""
 
     first: int
@@ -129,14 +138,14 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The key head that is worked on."""
 
     batch: Expr
     head: Expr
 
 
-class _Kernel:
+class AttentionKernel:
     """Emits the loops over samples, heads and blocks of queries.
 
     The queries of all heads that share a key head are the rows of one matrix: head by head.
@@ -168,7 +177,7 @@ class _Kernel:
         """All outputs."""
         heads, rows = self.heads, self.heads.sharing * self.heads.queries
         with T.parallel(0, heads.batch * heads.key_heads) as task:
-            place = _Place(tirx.indexdiv(task, heads.key_heads), tirx.indexmod(task, heads.key_heads))
+            place = Place(tirx.indexdiv(task, heads.key_heads), tirx.indexmod(task, heads.key_heads))
             for name in self.present:
                 self._store_present(name, place)
             keys, values = self._operand("key", place), self._operand("value", place)
@@ -180,30 +189,30 @@ class _Kernel:
             if left:
                 self._block(weights, keys, values, place, whole * block, left)
 
-    def _parts(self, name: str, place: _Place) -> list[_Part]:
+    def _parts(self, name: str, place: Place) -> list[Part]:
         """The cached and the new keys or values ("key", "value") as functions of position and element."""
         heads, new, past = self.heads, self.reads[name], self.reads.get(f"past_{name}")
         size = heads.size if name == "key" else heads.value_size
         batch, head = place.batch, place.head
         parts = [
-            _Part(0, heads.past, lambda at, e: past[batch, head, at, e]),  # type: ignore[index]
-            _Part(heads.past, heads.keys, lambda at, e: new[heads.at(batch, head, at, e, size)]),
+            Part(0, heads.past, lambda at, e: past[batch, head, at, e]),  # type: ignore[index]
+            Part(heads.past, heads.keys, lambda at, e: new[heads.at(batch, head, at, e, size)]),
         ]
         return [part for part in parts if part.count]
 
-    def _store_present(self, name: str, place: _Place) -> None:
+    def _store_present(self, name: str, place: Place) -> None:
         """Past and new keys (or values), one behind the other."""
         target, size = self.present[name], int(self.present[name].shape[-1])
         for part in self._parts(name, place):
             with T.serial(0, part.count) as position:
 
-                def store(element: Expr, _: Expr, part: _Part = part, position: Expr = position) -> None:
+                def store(element: Expr, _: Expr, part: Part = part, position: Expr = position) -> None:
                     value = part.read(position, element)
                     target[place.batch, place.head, part.first + position, element] = value
 
                 Row(size, vector=True, lanes=self.row.lanes).each(store)
 
-    def _operand(self, name: str, place: _Place) -> Matrix:
+    def _operand(self, name: str, place: Place) -> Matrix:
         """Keys as [size, total], or values as [total, value_size].
 
         They are packed, unless single elements are read wherever they are.
@@ -229,20 +238,13 @@ class _Kernel:
         return panels.matrix(packed)
 
     def _block(
-        self, weights: Buffer, keys: Matrix, values: Matrix, place: _Place, first: Expr, count: int
+        self, weights: Buffer, keys: Matrix, values: Matrix, place: Place, first: Expr, count: int
     ) -> None:
         """The results of `count` queries from `first` on; their scores, and then `weights`, stay near."""
         heads, factors = self.heads, local(count, self.total)
 
-        def owner(row: Expr) -> tuple[Expr, Expr]:
-            """The head and the query of a row."""
-            if heads.sharing == 1:
-                return place.head, first + row
-            member = tirx.indexdiv(first + row, heads.queries)
-            return place.head * heads.sharing + member, tirx.indexmod(first + row, heads.queries)
-
         def query(row: Expr, k: Expr, lanes: int) -> Expr:
-            head, at = owner(row)
+            head, at = self.owner(place, first + row)
             index = heads.at(place.batch, head, at, k, heads.size)
             value = self.reads["query"][(*index[:-1], span(index[-1], lanes))]
             return cast(value, vector_of(self.total, lanes))
@@ -253,14 +255,14 @@ class _Kernel:
                 weights[at] = total(lane) * const(self.scores.scale, self.total)
 
         def write(row: Expr, element: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
-            head, at = owner(row)
+            head, at = self.owner(place, first + row)
             with lane_loop(lanes) as lane:
                 index = heads.at(place.batch, head, at, element + lane, heads.value_size)
                 self.result[index] = cast(total(lane) * factors[row], self.dtype)
 
         multiply_rows(self.kernel, self.tile, count, query, keys, score)
         with T.serial(0, count) as row:
-            line = _Line(weights, row * self.width, place.batch, *owner(row))
+            line = Line(weights, row * self.width, place.batch, *self.owner(place, first + row))
             self._mask(line)
             factors[row] = self._exponentiate(line)
             self._keep(3, line, factors[row])
@@ -273,7 +275,14 @@ class _Kernel:
             write,
         )
 
-    def _mask(self, line: _Line) -> None:
+    def owner(self, place: Place, row: Expr) -> tuple[Expr, Expr]:
+        """The head and the query of a row."""
+        if self.heads.sharing == 1:
+            return place.head, row
+        member = tirx.indexdiv(row, self.heads.queries)
+        return place.head * self.heads.sharing + member, tirx.indexmod(row, self.heads.queries)
+
+    def _mask(self, line: Line) -> None:
         """Soft cap and mask of a row of scores; elements that pad it become minus infinity."""
         total, none = self.total, lowest_value(self.total)
         self._keep(0, line)
@@ -289,7 +298,7 @@ class _Kernel:
         with T.serial(self.heads.total, self.width) as key:
             line.set(key, none)
 
-    def _keep(self, number: int, line: _Line, factor: Expr | None = None) -> None:
+    def _keep(self, number: int, line: Line, factor: Expr | None = None) -> None:
         """Store a row of stage `number`, if it is wanted."""
         if self.stage is None or self.scores.stage != number:
             return
@@ -336,7 +345,7 @@ class _Kernel:
             found.append(ahead <= masking.right)
         return found
 
-    def _exponentiate(self, line: _Line) -> Expr:
+    def _exponentiate(self, line: Line) -> Expr:
         """e^(score - highest) in the place of the scores; returns 1 / their sum.
 
         That is softmax but for the factor. In a row of minus infinities all elements and the factor are 0.
@@ -358,7 +367,7 @@ class _Kernel:
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """A row of scores in `buffer`, and whose it is."""
 
     buffer: Buffer

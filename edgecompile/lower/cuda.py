@@ -52,22 +52,36 @@ typedef unsigned long long uint64_t;
 #define CUDART_INF __longlong_as_double(0x7ff0000000000000ll)
 #define CUDART_NAN __longlong_as_double(0xfff8000000000000ll)
 #ifndef EDGECOMPILE_SIMULATED
+struct half {
+  ushort bits;
+  __device__ __forceinline__ half() {}
+  __device__ __forceinline__ half(float value) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value)); }
+  __device__ __forceinline__ operator float() const {
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+  }
+};
 static __device__ __forceinline__ uint edgecompile_halves(float low, float high) {
   uint word;
   asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
   return word;
 }
 static __device__ __forceinline__ void edgecompile_mma_f16(float* c, const uint* a, const uint* b) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 static __device__ __forceinline__ void edgecompile_mma_s8(int* c, const uint* a, const uint* b) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 #endif
+#define __float2half_rn(value) half((float)(value))
+#define __half2float(value) (float)(value)
 
 """
 
@@ -244,7 +258,7 @@ class _Splitter:
         )
         for key, value in attributes.items():
             function = function.with_attr(key, value)
-        self.functions[name] = s_tir.transform.ThreadSync("shared")(tvm.IRModule({name: function}))[name]
+        self.functions[name] = function
         extents = dict(_thread_extents(body))
         x, y, z = (extents.get(f"blockIdx.{axis}", 1) for axis in "xyz")
         return Launch(name, (x, y, z), extents.get("threadIdx.x", 1), tuple(arguments), works_there)

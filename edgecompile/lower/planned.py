@@ -25,12 +25,14 @@ from edgecompile.kernels.compute_gemm import (
     packed_scaled_matmul,
 )
 from edgecompile.kernels.compute_winograd import WinogradPlan, pack_winograd_weights, winograd_conv
+from edgecompile.kernels.gpu.depthwise import choose_gpu_depthwise_plan
 from edgecompile.kernels.gpu.machine import Gpu
 from edgecompile.kernels.gpu.plan import (
     DP4A,
     MMA_BYTES,
     MMA_HALVES,
     THREADS,
+    WIDE,
     Arithmetic,
     choose_gpu_plan,
 )
@@ -108,6 +110,10 @@ def planned_depthwise(n: NodeView, weights: np.ndarray, window: Window, pad: int
     data, shape = n.input(0), n.outputs[0].shape
     dtype = element_type(data)
     floats, nbytes = np.dtype(dtype).kind == "f", np.dtype(dtype).itemsize
+    if n.isa.multiprocessors:
+        gpu_plan = choose_gpu_depthwise_plan(Gpu(n.isa.multiprocessors), shape, window, pad)
+        packed = n.weight(pack_depthwise_weights(weights), PACKED)
+        return depthwise(data, packed, gpu_plan, shape, "float32" if floats else "int32")
     kernel, machine = depthwise_kernel(n.isa, dtype, int(weights.min())), Machine.of(n.isa)
     planned = choose_depthwise_plan(kernel, machine, shape, shape_of(data), nbytes, window, pad)
     if planned is None:
@@ -193,4 +199,6 @@ def _arithmetics(data: Tensor, kernel: MicroKernel, halves: bool) -> tuple[Arith
     if halves:
         return (MMA_HALVES,)
     is_bytes = element_type(data) == "int8" and kernel.data == "int8" and kernel.accumulator == "int32"
-    return (MMA_BYTES, DP4A) if is_bytes else (THREADS,)
+    if is_bytes:
+        return MMA_BYTES, DP4A
+    return (WIDE,) if kernel.accumulator == "int64" else (THREADS,)

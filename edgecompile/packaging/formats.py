@@ -22,6 +22,8 @@ from edgecompile.packaging.options import PackageOptions
 
 PLUGIN_GROUP = "edgecompile.packagers"
 
+# What a kind of artifact is called.
+_KINDS = {"lib": "a static library", "c": "C source", "mlpackage": "a Core ML model"}
 # In the order in which they are listed: the module edgecompile.packaging.<value> has the Format.
 BUILT_IN = {
     "bundle": "bundle",
@@ -73,12 +75,15 @@ class Format:
             what, fix = f"{self.name} has no linker script", "use --place with --format cmake"
             problems.append(Problem("EC2563", what, "--place", "", fix))
         if manifest.emit not in self.emit:
-            wanted = "C source" if self.emit == ("c",) else "a static library or C source"
+            wanted = " or ".join(_KINDS.get(emit, emit) for emit in self.emit)
             fix = "compile with --emit c" if "c" in self.emit else "compile with --emit lib"
             what = f"{self.name} takes {wanted}"
             problems.append(Problem("EC2564", what, str(artifact.path), f"this is '{manifest.emit}'", fix))
         if artifact.target.backend == "cuda":
-            what, why = f"{self.name} takes networks that are functions in C", "this one is an engine on a GPU"
+            what, why = (
+                f"{self.name} takes networks that are functions in C",
+                "this one is an engine on a GPU",
+            )
             fix = "take include/, src/ and lib/ of the artifact as they are"
             problems.append(Problem("EC2564", what, str(artifact.path), why, fix))
         if self.machines != "any" and firmware != (self.machines == "firmware"):

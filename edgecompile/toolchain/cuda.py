@@ -8,15 +8,19 @@ from __future__ import annotations
 import ctypes
 import re
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from edgecompile.core.process import run_program
+from edgecompile.core.process import Finished, run_program
 from edgecompile.errors import InternalError, MissingToolError, Problem
 
+_PROGRAM = Path(__file__).parent / "nvrtc.py"
 # Multiply-adds are fused, division and square root are correctly rounded, denormals are kept.
 _OPTIONS = ("--std=c++17", "-fmad=true", "-ftz=false", "-prec-div=true", "-prec-sqrt=true")
 
@@ -87,57 +91,54 @@ class Nvcc:
 
     def compile(self, source: str, architecture: str) -> CudaBinary:
         """See CudaCompiler."""
-        with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
-            folder = Path(name)
-            (folder / "kernels.cu").write_text(source, encoding="utf-8")
-            arch = f"-arch={architecture}"
-            self._run(folder, "--ptx", *_OPTIONS, arch, "-w", "kernels.cu", "-o", "kernels.ptx")
-            log = self._run(folder, "--cubin", arch, "-Xptxas=-v", "kernels.ptx", "-o", "kernels.cubin")
-            cubin, ptx = (folder / "kernels.cubin").read_bytes(), (folder / "kernels.ptx").read_bytes()
-        return CudaBinary(cubin, ptx + b"\0", parse_figures(log))
-
-    def _run(self, folder: Path, *words: str) -> str:
-        done = run_program([self._path, *words], cwd=folder)
-        if done.status != 0:
-            raise _failed(done.stdout + done.stderr)
-        return done.stdout + done.stderr
+        arch = f"-arch={architecture}"
+        with _folder_of(source) as folder:
+            _run(folder, self._path, "--ptx", *_OPTIONS, arch, "-w", "kernels.cu", "-o", "kernels.ptx")
+            done = _run(
+                folder, self._path, "--cubin", arch, "-Xptxas=-v", "kernels.ptx", "-o", "kernels.cubin"
+            )
+            return _binary(folder, done.stdout + done.stderr)
 
 
 class Nvrtc:
-    """The run-time compiler as a library."""
+    """The run-time compiler as a library, called by a program of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._library = ctypes.CDLL(str(path))
+        self._path = path
 
     @property
     def version(self) -> str:
         major, minor = ctypes.c_int(), ctypes.c_int()
-        self._library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+        ctypes.CDLL(str(self._path)).nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
         return f"NVRTC {major.value}.{minor.value}"
 
     def compile(self, source: str, architecture: str) -> CudaBinary:
         """See CudaCompiler."""
-        program, text = ctypes.c_void_p(), source.encode()
-        self._library.nvrtcCreateProgram(ctypes.byref(program), text, b"kernels.cu", 0, None, None)
-        try:
-            words = [
-                word.encode() for word in (*_OPTIONS, f"-arch={architecture}", "--ptxas-options=-v", "-w")
-            ]
-            array = (ctypes.c_char_p * len(words))(*words)
-            status = self._library.nvrtcCompileProgram(program, len(words), array)
-            log = self._fetch(program, "ProgramLog").decode()
-            if status != 0:
-                raise _failed(log)
-            return CudaBinary(self._fetch(program, "CUBIN"), self._fetch(program, "PTX"), parse_figures(log))
-        finally:
-            self._library.nvrtcDestroyProgram(ctypes.byref(program))
+        options = (*_OPTIONS, f"-arch={architecture}", "--ptxas-options=-v", "-w")
+        with _folder_of(source) as folder:
+            _run(folder, sys.executable, "-IS", str(_PROGRAM), str(self._path), *options)
+            return _binary(folder, (folder / "kernels.log").read_text(encoding="utf-8"))
 
-    def _fetch(self, program: ctypes.c_void_p, what: str) -> bytes:
-        size = ctypes.c_size_t()
-        getattr(self._library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
-        data = ctypes.create_string_buffer(size.value)
-        getattr(self._library, f"nvrtcGet{what}")(program, data)
-        return data.raw
+
+@contextmanager
+def _folder_of(source: str) -> Iterator[Path]:
+    """A folder with `source`; compilers are told names without it, which some write into what they make."""
+    with tempfile.TemporaryDirectory(prefix="edgecompile-") as name:
+        (Path(name) / "kernels.cu").write_text(source, encoding="utf-8")
+        yield Path(name)
+
+
+def _run(folder: Path, *command: str) -> Finished:
+    done = run_program(command, cwd=folder)
+    if done.status != 0:
+        log = folder / "kernels.log"
+        raise _failed(log.read_text(encoding="utf-8") if log.is_file() else done.stdout + done.stderr)
+    return done
+
+
+def _binary(folder: Path, log: str) -> CudaBinary:
+    cubin, ptx = (folder / "kernels.cubin").read_bytes(), (folder / "kernels.ptx").read_bytes()
+    return CudaBinary(cubin, ptx + b"\0", parse_figures(log))
 
 
 def _failed(log: str) -> InternalError:

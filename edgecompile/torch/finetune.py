@@ -88,6 +88,11 @@ def finetune(
     return _with_values(student, result), losses
 
 
+def check_trainable(model: Model) -> None:
+    """Raise UnsupportedError (EC4391, EC4392) for an operator that cannot be differentiated."""
+    require_supported(list(model.graph.graph), "prune without training")
+
+
 class _Work:
     """The training of one student on what the teacher said, `wanted`, one tensor an output."""
 
@@ -162,9 +167,8 @@ class _Work:
 
 def _network(model: Model, inputs: Tensors) -> BlockNetwork:
     graph = model.graph.graph
-    nodes, outputs = list(graph), logits_of(model)
-    require_supported(nodes, "prune without training")
-    return BlockNetwork(Block(tuple(nodes), tuple(graph.inputs), tuple(outputs), ()), inputs)
+    check_trainable(model)
+    return BlockNetwork(Block(tuple(graph), tuple(graph.inputs), tuple(logits_of(model)), ()), inputs)
 
 
 def _any_batch(model: Model) -> Model:

@@ -40,7 +40,6 @@ class Fleet:
     def __init__(self, access: Access, target: Target) -> None:
         self._access = access
         self.target = portable(target)
-        self._is_native = target.isa.cpu == "native"
         self._ending = threading.Event()
         self._offers: list[Offer] = []
         self._client: Any = None
@@ -134,14 +133,8 @@ class Fleet:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(misfits.items()))
         if misfits:
             warnings.warn(f"workers of the fleet that are not used: {reasons}", stacklevel=2)
-        lacking = [
-            what
-            for what, is_there in (
-                (f"has a device for '{self.target.name}'", bool(self.devices)),
-                ("builds", any(offer.builders for offer in self._offers)),
-            )
-            if not is_there
-        ]
+        lacking = [] if self.devices else [f"has a device for '{self.target.name}'"]
+        lacking += [] if any(offer.builders for offer in self._offers) else ["builds"]
         if lacking:
             what = f"no worker of the fleet {' or '.join(lacking)}"
             fix = f"start one: edgecompile fleet worker FILE -t {self.target.name}"
@@ -153,7 +146,7 @@ class Fleet:
         if offer.versions != wanted:
             differing = [f"{name} {found}" for name, found in offer.versions.items() if found != wanted[name]]
             return f"it has {', '.join(differing)}"
-        if offer.target == self.target.name and self._is_native and offer.cpu != self.target.isa.cpu:
+        if offer.target == self.target.name and offer.cpu != self.target.isa.cpu:
             return f"its processor is {offer.cpu}, that of the session {self.target.isa.cpu}"
         return ""
 

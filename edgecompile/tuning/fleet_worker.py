@@ -12,6 +12,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,6 +148,8 @@ def build(recipe: Recipe, task: int, chosen: Sequence[int]) -> list[Program]:
         raise DeviceError(Problem("EC7019", what, _site.offer.name, "", fix)) from None
     with _site.lock:
         _site.idle.append(fitting)
+    if isinstance(found, EdgeCompileError):
+        raise found
     return found
 
 
@@ -161,12 +164,10 @@ class _Apart:
         self._process.start()
         theirs.close()
 
-    def build(self, task: int, chosen: Sequence[int]) -> list[Program]:
-        """Raises EOFError when the process has ended, and what `Builder.build` raises."""
+    def build(self, task: int, chosen: Sequence[int]) -> list[Program] | EdgeCompileError:
+        """Programs, or what `Builder.build` raised. Raises EOFError, ConnectionError without the process."""
         self._link.send((task, tuple(chosen)))
         found: list[Program] | EdgeCompileError = self._link.recv()
-        if isinstance(found, EdgeCompileError):
-            raise found
         return found
 
     def end(self) -> None:
@@ -178,6 +179,8 @@ class _Apart:
 
 def _serve(recipe: Recipe, link: Connection) -> None:
     """What a process for builds does until nobody can ask it any more."""
+    # TVM would load it where it is installed, which takes longer than all else.
+    sys.modules["torch"] = None  # type: ignore[assignment]
     from edgecompile.tuning.builder import Builder
     from edgecompile.tuning.extract import find_tasks
 
@@ -185,7 +188,7 @@ def _serve(recipe: Recipe, link: Connection) -> None:
     model = Model.from_bytes(recipe.network, Provenance("", "", 0))
     tasks = find_tasks(model, recipe.target, recipe.target.codegen.route, recipe.threads)
     assert tuple(task.task.workload.key for task in tasks) == recipe.workloads
-    with Builder(tasks, recipe.target) as builder, contextlib.suppress(EOFError):
+    with Builder(tasks, recipe.target) as builder, contextlib.suppress(EOFError, ConnectionError):
         while True:
             link.send(_built(builder, *link.recv()))
 
@@ -231,8 +234,8 @@ def run_worker(
     _site = Site(offer, lane)
     try:
         asyncio.run(_work(access, offer, notify))
-    except (OSError, TimeoutError, ValueError) as error:
-        raise _no_scheduler(access, str(error)) from None
+    except (OSError, RuntimeError) as error:
+        raise _no_scheduler(access, _reason(error)) from None
     finally:
         if lane is not None:
             lane.leave()
@@ -285,8 +288,8 @@ def run_scheduler(access: Access, notify: Callable[[str], None]) -> None:
     """
     try:
         asyncio.run(_schedule(access, notify))
-    except OSError as error:
-        raise _no_scheduler(access, str(error)) from None
+    except (OSError, RuntimeError) as error:
+        raise _no_scheduler(access, _reason(error)) from None
 
 
 async def _schedule(access: Access, notify: Callable[[str], None]) -> None:
@@ -306,6 +309,11 @@ async def _schedule(access: Access, notify: Callable[[str], None]) -> None:
 def _no_scheduler(access: Access, why: str) -> DeviceError:
     what, fix = "the scheduler of the fleet cannot be reached", "edgecompile fleet scheduler FILE"
     return DeviceError(Problem("EC7017", what, access.scheduler, why, f"start it: {fix}"))
+
+
+def _reason(error: Exception) -> str:
+    """Dask says that something failed to start; why is in the cause."""
+    return str(error.__cause__ or "") or str(error)
 
 
 def _lane() -> Lane:

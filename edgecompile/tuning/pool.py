@@ -26,7 +26,7 @@ from edgecompile.core.target import Target
 from edgecompile.errors import DeviceError, Problem, StoppedError
 from edgecompile.tuning.builder import Builder, Trials
 from edgecompile.tuning.extract import KernelTask
-from edgecompile.tuning.lane import Lane
+from edgecompile.tuning.lane import Lane, Use
 from edgecompile.tuning.measure import Bench, Outcome
 
 Result = TypeVar("Result")
@@ -98,6 +98,11 @@ class Pool:
     def described(self) -> str:
         """The devices, for people."""
         return "; ".join(lane.described or lane.name for lane in self.lanes)
+
+    @property
+    def uses(self) -> list[Use]:
+        """What became of each device."""
+        return [lane.use for lane in self.lanes]
 
     def __enter__(self) -> Self:
         try:

@@ -44,18 +44,14 @@ class Reranked:
     changed: bool
 
 
-Notify = Callable[[Reranked], None]
+# Is told the name of each kernel before its candidates are compared.
+Notify = Callable[[str], None]
 
 
 def rerank(
     session: Session, network: NetworkBench, notify: Notify, is_over: Callable[[], bool]
 ) -> list[Reranked]:
-    """What `Rerank` does of a session's results; nothing for metrics that no cache has a say in.
-
-    Raises as that.
-    """
-    if session.pool.metric != "seconds":
-        return []
+    """What `Rerank` does of a session's results, which are times. Raises as that."""
     phase = Rerank(
         session.searches,
         lambda variants: network.compare(variants, session.pool.lend),
@@ -99,10 +95,10 @@ class Rerank:
                 break
             places = finalists(search)
             if len(places) > 1:
+                notify(name_of(search))
                 trials = self._known(search.task, places, network)
                 trials = trials or self._measure(search, places, network)
                 done.append(self._choose(search, trials))
-                notify(done[-1])
         return done
 
     def _known(self, task: Task, places: Sequence[int], network: str) -> list[Trial]:
@@ -142,9 +138,13 @@ class Rerank:
         before = self.chosen[key]
         if best is not None:
             self.chosen[key] = best.candidate
-        name = str(search.task.workload.description.get("name", ""))
         gain = 1 / relative_value(best) if best else 1.0
-        return Reranked(name, self.chosen[key], gain, self.chosen[key] != before)
+        return Reranked(name_of(search), self.chosen[key], gain, self.chosen[key] != before)
+
+
+def name_of(search: Search) -> str:
+    """The kernel of a search, for people."""
+    return str(search.task.workload.description["name"])
 
 
 def finalists(search: Search) -> list[int]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ class Session:
     searches: list[Search] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
     measured: int = 0
+    _by_device: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         chance = np.random.default_rng(self.seed)
@@ -134,7 +136,7 @@ class Session:
             _total(weights, best),
             self.measured,
             reached_share(self.searches),
-            [lane.use for lane in self.pool.lanes],
+            [replace(use, trials=self._by_device[use.device]) for use in self.pool.uses],
         )
 
     def _is_over(self, budget: Budget, seconds: float) -> bool:
@@ -162,6 +164,7 @@ class Session:
         self.journal.append([*([] if known else [task.task.workload]), *records])
         self.database.add(task.task.workload)
         self.measured += len(records)
+        self._by_device[measured.device] += len(records)
         for record in records:
             self.database.add(record)
             if record.failure is not None:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,15 @@ from edgecompile.tuning.pool import Pool
 from edgecompile.tuning.prior import learn_prior
 from edgecompile.tuning.record import not_read
 from edgecompile.tuning.rerank import Reranked, rerank
-from edgecompile.tuning.session import Budget, Notify, Progress, Session
+from edgecompile.tuning.session import Budget, Progress, Session
 from edgecompile.tuning.shipped import open_records
 from edgecompile.tuning.versions import tool_versions
 
 Array = np.ndarray[Any, Any]
 
 JOURNAL = "session.jsonl"
+# Of a limited time the search may take this share; the rest is for comparing in the network.
+_SEARCH_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Tuned:
     """The tasks by name, and where the session ended.
 
     `curves` has one entry a task: (trial, speed-up over the default) wherever a trial was the best so far.
-    `reranked` are the kernels whose best candidates were compared inside the network.
+    `reranked` are the kernels whose best candidates were compared inside the network, `comparing` the one
+    whose candidates are, "" as long as the search goes on and in the end.
     """
 
     names: tuple[str, ...]
@@ -80,6 +83,7 @@ class Tuned:
     progress: Progress
     curves: tuple[tuple[tuple[int, float], ...], ...]
     reranked: tuple[Reranked, ...] = ()
+    comparing: str = ""
 
 
 def list_tasks(source: str, options: TuneOptions) -> list[KernelTask]:
@@ -120,20 +124,33 @@ def tune(source: str, options: TuneOptions, notify: Callable[[Tuned], None] = la
     with NetworkBench(model, runs_on) as network, open_session(tasks, options, model=model) as session:
         ends = time.monotonic() + options.budget.seconds
 
-        def tuned(progress: Progress) -> Tuned:
-            curves = tuple(tuple(improvements(search.speed_ups)) for search in session.searches)
-            pool = session.pool
-            return Tuned(names, sizes, pool.metric, pool.described, progress, curves, tuple(reranked))
+        place, seconds = 0, 0.0
 
-        told: Notify = lambda progress: notify(tuned(progress))  # noqa: E731
+        def tuned(comparing: str = "") -> Tuned:
+            curves = tuple(tuple(improvements(search.speed_ups)) for search in session.searches)
+            pool, progress = session.pool, session.progress(place, seconds)
+            return Tuned(
+                names, sizes, pool.metric, pool.described, progress, curves, tuple(reranked), comparing
+            )
+
+        def searched(progress: Progress) -> None:
+            nonlocal place, seconds
+            place, seconds = progress.task, progress.seconds
+            notify(tuned())
+
+        def comparing(name: str) -> None:
+            notify(tuned(name))
+
         try:
-            session.run(options.budget, told)
-            if options.rerank and options.threads == 1:
-                rerank(session, network, reranked.append, lambda: time.monotonic() > ends)
+            compares = options.rerank and options.threads == 1 and session.pool.metric == "seconds"
+            share = _SEARCH_SHARE if compares else 1.0
+            session.run(replace(options.budget, seconds=options.budget.seconds * share), searched)
+            if compares:
+                reranked += rerank(session, network, comparing, lambda: time.monotonic() > ends)
         except KeyboardInterrupt:
             advice = "give the same command again to go on from there"
             raise KeyboardInterrupt(f"what was measured is in {options.records}; {advice}") from None
-        return tuned(session.progress(0, 0.0))
+        return tuned()
 
 
 def estimate(source: str, options: TuneOptions) -> list[Estimate]:

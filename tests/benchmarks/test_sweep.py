@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sweep
+from benchmarks import sweep, tuning
 from benchmarks.layers import Layer
 from benchmarks.tuning import read_tables
 from edgecompile.core.target import find_target
@@ -21,7 +21,8 @@ def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "LAYERS", {"dense": (Layer("dense", 64, 40),)})
 
 
-def test_it_goes_on_and_its_records_are_a_table(tmp_path: Path) -> None:
+def test_it_goes_on_and_its_records_are_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "ENOUGH", 1)
     sweep.sweep(TARGET, "float32", tmp_path, 0.0)
     sweep.sweep(TARGET, "float32", tmp_path, math.inf)
     trials = Database.open(tmp_path).trials

@@ -43,6 +43,15 @@ def run_json(capture: Capture, *arguments: str) -> tuple[int, dict[str, Any]]:
     return status, json.loads(capture.readouterr().out)
 
 
+def test_no_records_and_some_exclude_each_other(tmp_path: Path, capsys: Capture) -> None:
+    network = save(small_cnn(), tmp_path / "cnn.onnx")
+    options = ["--untuned", "--records", str(tmp_path)]
+    assert main(["compile", str(network), "-t", "host", *options]) == 2
+    printed = capsys.readouterr().err
+    assert "EC2513" in printed
+    assert "--untuned uses none" in printed
+
+
 def test_compile_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.chdir(tmp_path)
     save(small_cnn(), tmp_path / "cnn.onnx")

@@ -20,6 +20,7 @@ def test_every_line_is_drawn_and_named() -> None:
     lines = root.findall(f"{_NAMES}polyline")
     assert [len(line.attrib["points"].split()) for line in lines] == [2, 2]
     assert len({line.attrib["stroke"] for line in lines}) == 2
+    assert len(root.findall(f"{_NAMES}circle")) == 4
     words = [element.text for element in root.findall(f"{_NAMES}text")]
     assert {"A < B", "x", "y", "first", "…" + "a" * 23} <= set(words)
     assert text == line_chart(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+from tvm import tirx
 
 from edgecompile.backends.cuda.simulator.build import build_simulator
 from edgecompile.core.model import Model, Provenance
@@ -67,6 +68,15 @@ def check_cases(cases: Mapping[str, tuple[Model, list[Array], list[Array]]], rto
 def simulated(graphs: Mapping[str, LoweredGraph]) -> Iterator[tuple[SimulatedDriver, CudaSource]]:
     """The simulated GPU with the kernels of all `graphs`, whose symbols begin with different names."""
     functions = {symbol: f for graph in graphs.values() for symbol, f in graph.functions.items()}
+    with simulated_functions(functions) as both:
+        yield both
+
+
+@contextmanager
+def simulated_functions(
+    functions: Mapping[str, tirx.PrimFunc],
+) -> Iterator[tuple[SimulatedDriver, CudaSource]]:
+    """The simulated GPU with `functions` by symbol, scheduled for it."""
     source = generate_cuda(
         {symbol: schedule_for_gpu(f, Gpu(GPU.multiprocessors)) for symbol, f in functions.items()},
         GPU.architecture,

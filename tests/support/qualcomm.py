@@ -48,7 +48,7 @@ def output_step(model: Model) -> float:
 def emulated(
     networks: Mapping[str, Model], feeds: Mapping[str, Mapping[str, Array]], version: int = 73
 ) -> dict[str, Array]:
-    """The first output of each of the prepared networks in the emulator, all compiled in one child process."""
+    """The first output of each of the prepared networks in the emulator, all in one child process."""
     data = {name: (model.to_bytes(), dict(feeds[name])) for name, model in networks.items()}
     outputs: dict[str, Array] = run_isolated(
         _run, data, npu(version), task="executing in the emulator", timeout_s=_SECONDS

@@ -44,13 +44,42 @@ def cpu_at_the_end() -> Model:
     return graph.model(graph.node("LpNormalization", [flat], axis=1))
 
 
-def every_other_channel() -> Model:
-    """Convolution, the channels 0, 2, 4 and 6, average: taking them is for the CPU."""
+def taken(op_type: str, *numbers: list[int], **attributes: int) -> Model:
+    """Convolution, part of it, maximum."""
     graph = QuantizedGraph()
     first = _conv(graph, graph.input(X), 1)
-    places = [graph.constant(np.array([number])) for number in (0, 8, 1, 2)]
-    some = graph.quantized(graph.node("Slice", [first, *places]), X)
-    return graph.model(graph.quantized(graph.node("AveragePool", [some], kernel_shape=[3, 3])))
+    places = [graph.constant(np.array(one)) for one in numbers]
+    some = graph.quantized(graph.node(op_type, [first, *places], **attributes), graph.values[first])
+    return graph.model(graph.quantized(graph.node("MaxPool", [some], kernel_shape=[3, 3])))
+
+
+def rows_in_another_order() -> Model:
+    """To take rows is for the CPU."""
+    return taken("Gather", [8, 0, 4, 2], axis=2)
+
+
+def every_other_channel() -> Model:
+    """To take channels is a convolution."""
+    return taken("Slice", [1], [8], [1], [2])
+
+
+def chosen_channels() -> Model:
+    """To take channels is a convolution."""
+    return taken("Gather", [5, 0, -1], axis=1)
+
+
+def second_input_first() -> Model:
+    """The differences of two inputs, the second of which is read before the first; outputs likewise."""
+    graph = QuantizedGraph()
+    a, b = graph.input(X), graph.input(normal(1, 8, 9, 9, seed=1) * 2)
+    results = [graph.quantized(graph.node("Sub", pair)) for pair in ((b, a), (a, b))]
+    return graph.model(*results[::-1])
+
+
+def two_convolutions() -> Model:
+    """All of it is for the NPU."""
+    graph = QuantizedGraph()
+    return graph.model(_conv(graph, _conv(graph, graph.input(X), 1), 2))
 
 
 def nothing_for_the_npu() -> Model:

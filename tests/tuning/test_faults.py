@@ -231,12 +231,13 @@ def test_an_interrupt_saves_everything_and_says_how_to_go_on(network: str, tmp_p
     command = [sys.executable, "-m", "edgecompile", *words(network, tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()
+        lines = [process.stderr.readline()]
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, (first, out, errors)
+    assert process.returncode == 130, (lines, out, errors)
     problem = json.loads(out)["problems"][0]
     assert (problem["code"], problem["what"]) == ("EC0130", "interrupted")
     assert f"what was measured is in {tmp_path}" in problem["fix"]
-    told = json.loads([first, *errors.splitlines()][-1])["progress"]["trials"]
+    events = [json.loads(line) for line in [*lines, *errors.splitlines()] if line.startswith("{")]
+    told = events[-1]["progress"]["trials"]
     assert len(Database.open(tmp_path).trials) >= sum(told)

@@ -24,11 +24,11 @@ from edgecompile.core.device import Platform, RunRequest, RunResult
 from edgecompile.core.target import find_target
 from edgecompile.errors import DeviceError, EdgeCompileError, UsageError
 from edgecompile.tuning import fleet as fleet_module
-from edgecompile.tuning import pool
+from edgecompile.tuning import fleet_worker, pool
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.fleet import Fleet, FleetDevice
 from edgecompile.tuning.fleet_access import Access, read_access
-from edgecompile.tuning.fleet_worker import Offer, run_worker
+from edgecompile.tuning.fleet_worker import Offer, run_scheduler, run_worker
 from edgecompile.tuning.measure import Bench
 from edgecompile.tuning.record import canonical
 from edgecompile.tuning.session import Budget
@@ -231,6 +231,18 @@ def test_a_board_that_needs_files_of_its_machine_is_not_shared(tmp_path: Path) -
     bench = Bench(HOST, Scripted([1.0], platform=Platform((), serial=True)), "seconds")
     with pytest.raises(UsageError, match=r"EC2043\] the device cannot be shared at 'scripted'"):
         run_worker(access, "me", 1, bench, lambda offer: None)
+
+
+def test_without_a_scheduler_there_is_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_worker, "_SCHEDULER_S", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        access = read_access(write_access(tmp_path, f"tls://127.0.0.1:{taken.getsockname()[1]}"))
+        with pytest.raises(DeviceError, match=r"EC7017.*edgecompile fleet scheduler FILE") as raised:
+            run_worker(access, "me", 1, None, lambda offer: None)
+        assert raised.value.problems[0].why
+        with pytest.raises(DeviceError, match=r"EC7017.*in use"):
+            run_scheduler(access, lambda address: None)
 
 
 def test_workers_that_do_not_fit_are_left_out() -> None:

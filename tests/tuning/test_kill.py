@@ -47,8 +47,9 @@ def session(network: str, records: Path, temporary: Path, kill_after: float | No
             process.kill()
             out, errors = process.communicate(timeout=60)
     assert process.returncode in (0, -9), (process.returncode, out, errors)
-    # The last line may lack its end.
-    events = [json.loads(line) for line in errors.splitlines(keepends=True) if line.endswith("\n")]
+    # There may be warnings, and the last line may lack its end.
+    lines = [line for line in errors.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
+    events = [json.loads(line) for line in lines]
     return Ended(process.returncode, sum(events[-1]["progress"]["trials"]) if events else 0)
 
 

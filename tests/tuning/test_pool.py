@@ -149,6 +149,19 @@ def test_devices_that_count_different_things_are_refused() -> None:
         made(Scripted(TIMES, name="a"), Scripted(TIMES, name="b", metric="cycles"))
 
 
+def test_other_work_is_lent_a_device_in_the_same_way() -> None:
+    with made(Scripted(TIMES, before=lost(), name="bad"), Scripted(TIMES, name="good")) as pool:
+
+        def work(device: Any) -> str:
+            device.before(1)
+            return str(device.name)
+
+        assert pool.lend(work) == ("good", "good: well")
+        assert pool.lanes[0].use.failures == 4
+    with made(Scripted(TIMES, before=lost(), name="bad")) as pool, pytest.raises(DeviceError, match="EC7012"):
+        pool.lend(work)
+
+
 class Unreachable(Scripted):
     def health(self) -> str:
         raise DeviceError(Problem("EC7001", "the device cannot be reached", self.name))

@@ -1,4 +1,4 @@
-"""Trained networks for GPUs: machine code for every architecture, and launchers that compute them, simulated."""
+"""Trained networks for GPUs: code for every architecture, and launchers that compute them, simulated."""
 
 from __future__ import annotations
 

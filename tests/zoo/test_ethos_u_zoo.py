@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import cycle
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edgecompile.backends.ethos_u.execute import EMULATOR
 from edgecompile.frontend.load import import_model
-from edgecompile.quantize import QuantizeOptions, quantize_source, write_result
 from tests.support.ethos_u import needs_vela
 from tests.support.ethos_u_artifacts import built, compare, request_for
-from tests.zoo.zoo import FOLDER, SHAPES, golden, model_path, needs_zoo
+from tests.zoo.zoo import needs_zoo, quantized_path
 
 pytestmark = [*needs_zoo, needs_vela]
 
@@ -37,22 +36,27 @@ SAMPLES = {
 TARGETS = ("ethos-u55-128", "ethos-u55-256", "ethos-u65-256")
 
 
-def source_of(name: str, folder: Path) -> Path:
-    """The network in int8: a TensorFlow Lite file, or calibrated with its own golden inputs."""
-    file = FOLDER / "models" / f"{name}.tflite"
-    if file.exists():
-        return file
-    (inputs,) = golden(name).inputs
-    np.savez(folder / "samples.npz", in_0=inputs)
-    options = QuantizeOptions(str(folder / "samples.npz"), input_shapes=SHAPES.get(name, {}))
-    write_result(quantize_source(str(model_path(name)), options), folder / "net.onnx")
-    return folder / "net.onnx"
-
-
 @pytest.mark.parametrize(("name", "target"), [*zip(SAMPLES, cycle(TARGETS), strict=False)])
 def test_no_value_differs(name: str, target: str, tmp_path: Path) -> None:
-    network = import_model(str(source_of(name, tmp_path)))
+    network = import_model(str(quantized_path(name, tmp_path)))
     artifact, model, figures = built(network, tmp_path / "net.edge", request_for(target))
     assert figures["estimates"]["cpu_operators"] == 0
     assert "fallback" not in figures
     assert compare(artifact, model, SAMPLES[name], EMULATOR) == EMULATOR
+
+
+@pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None,
+    reason="needs a Cortex-M55 (apt install gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)",
+)
+@pytest.mark.parametrize(
+    ("name", "parts", "switches"),
+    [("crepe_tiny", 1, 1), ("fastestdet_coco", 1, 2), ("ultraface_rfb320", 4, 7)],
+)
+def test_the_cpu_computes_what_the_npu_does_not(name: str, parts: int, switches: int, tmp_path: Path) -> None:
+    """In ultraface_rfb320 also a layer that Vela rejects and no rule of ours."""
+    network = import_model(str(quantized_path(name, tmp_path)))
+    request = request_for("ethos-u55-256", fallback="cpu")
+    artifact, model, figures = built(network, tmp_path / "net.edge", request)
+    assert (figures["fallback"]["npu_segments"], figures["fallback"]["switches"]) == (parts, switches)
+    assert compare(artifact, model, 1) == f"qemu and {EMULATOR}"

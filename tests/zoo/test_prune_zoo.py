@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+import tracemalloc
 
 import pytest
 
@@ -45,9 +46,12 @@ def test_a_trained_network_is_cut_and_proven(name: str) -> None:
 
 def test_the_groups_of_mobilenet_are_found_in_no_time() -> None:
     model, _ = prepared("mobilenetv2_imagenet")
+    tracemalloc.start()
     started = time.process_time()
     groups = analyse(model).groups
     assert time.process_time() - started < 20
+    assert tracemalloc.get_traced_memory()[1] < 2e9
+    tracemalloc.stop()
     assert sum(group.size for group in groups if not group.frozen) == 9128
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecompile.quantize import QuantizeOptions, quantize_source, write_result
+
 FOLDER = Path(os.environ.get("EDGECOMPILE_ZOO", ""))
 needs_zoo = [
     pytest.mark.zoo,
@@ -67,6 +69,17 @@ class Golden:
 def model_path(name: str) -> Path:
     """The ONNX file of a model."""
     return FOLDER / "models" / f"{name}.onnx"
+
+
+def quantized_path(name: str, folder: Path) -> Path:
+    """The network in int8: a TensorFlow Lite file, or calibrated with its golden inputs, in `folder`."""
+    file = FOLDER / "models" / f"{name}.tflite"
+    if file.exists():
+        return file
+    np.savez(folder / "samples.npz", in_0=golden(name).inputs[0])
+    options = QuantizeOptions(str(folder / "samples.npz"), input_shapes=SHAPES.get(name, {}))
+    write_result(quantize_source(str(model_path(name)), options), folder / "net.onnx")
+    return folder / "net.onnx"
 
 
 def golden(name: str) -> Golden:

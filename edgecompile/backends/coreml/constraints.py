@@ -31,19 +31,22 @@ _TYPES = frozenset(
         ir.DataType.INT64,
     )
 )
+_MOVES = ("Reshape", "Slice", "Transpose")
 _BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
 _LSTM_ACTIVATIONS = {"Sigmoid", "Tanh", "Relu"}
 
 
 def has_a_type(node: ir.Node, settings: CoreMl) -> bool:
-    """Tensors are real numbers, booleans, or integers of 32 or 64 bits whose values fit 32 bits; only between
-    QuantizeLinear and DequantizeLinear they may have 8 bits.
+    """Tensors are real numbers, booleans, or integers of 32 or 64 bits whose values fit 32 bits. Integers
+    of 8 bits are quantized, dequantized and moved (Reshape, Slice, Transpose), and nothing else.
     """
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return True
     # The bounds of a Slice are no data, and may be as large as there are numbers.
     inputs = node.inputs[:1] if node.op_type == "Slice" else node.inputs
-    return all(_fits(value) for value in (*inputs, *node.outputs) if value is not None)
+    small = _BYTES if node.op_type in _MOVES else ()
+    values = (value for value in (*inputs, *node.outputs) if value is not None)
+    return all(value.dtype in small or _fits(value) for value in values)
 
 
 def has_few_axes(node: ir.Node, settings: CoreMl) -> bool:

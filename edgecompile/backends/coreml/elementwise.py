@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import reduce
 from typing import Any
 
@@ -225,8 +224,3 @@ def top_k(view: NodeView) -> None:
     ascending = not view.option("largest", 1)
     values, indices = view.emit("topk", x=view.variable(0), k=k, axis=axis, ascending=ascending)
     view.finish(values, indices)
-
-
-def is_half(value: float) -> bool:
-    """Whether float16 holds a number other than as 0 or infinity."""
-    return value == 0 or not math.isfinite(value) or 6e-8 <= abs(value) <= 65504

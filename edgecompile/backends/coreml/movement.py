@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from edgecompile.backends.coreml.registry import writes
 from edgecompile.backends.coreml.view import NodeView
+from edgecompile.passes.edit import static_shape
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
 
@@ -35,13 +35,9 @@ def concat(view: NodeView) -> None:
 @writes("Split")
 def split(view: NodeView) -> None:
     axis = view.option("axis", 0)
-    sizes = [_size(value.shape, axis) for value in view.node.outputs]
+    sizes = [(static_shape(value) or ())[axis] for value in view.node.outputs]
     parts = view.emit("split", x=view.variable(0), split_sizes=sizes, axis=axis)
     view.finish(*(parts if len(sizes) > 1 else [view.emit("identity", x=view.variable(0))]))
-
-
-def _size(shape: Any, axis: int) -> int:
-    return int(shape[axis])
 
 
 @writes("Slice")

@@ -10,11 +10,10 @@ import hashlib
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from edgecompile.backends.coreml.writer import Names, write_package
+from edgecompile.backends.coreml.writer import write_package
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.target import CoreMl
@@ -26,16 +25,8 @@ _SECONDS = 600.0
 _FRAMEWORKS = ("torch", "tensorflow", "sklearn", "xgboost", "libsvm", "executorch")
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was made of a network: `names` of its inputs and outputs, and the `log` of coremltools."""
-
-    names: Names
-    log: str
-
-
-def write_network(model: Model, settings: CoreMl, package: Path, name: str) -> Written:
-    """Write the network `name` as the Core ML package `package`.
+def write_network(model: Model, settings: CoreMl, package: Path, name: str) -> str:
+    """Write the network `name` as the Core ML package `package`; gives what coremltools printed.
 
     Raises MissingToolError (EC5585) without coremltools, UnsupportedError (EC4601) with every node that it
     rejects, and InternalError (EC1345) when it crashes; for these two the network is kept for a report.
@@ -45,7 +36,7 @@ def write_network(model: Model, settings: CoreMl, package: Path, name: str) -> W
         raise MissingToolError(Problem("EC5585", what, "", why, INSTALL))
     data = model.to_bytes()
     try:
-        written: Written = run_isolated(
+        log: str = run_isolated(
             run_coremltools,
             data,
             model.provenance,
@@ -65,7 +56,7 @@ def write_network(model: Model, settings: CoreMl, package: Path, name: str) -> W
         why = "; ".join(problem.why or problem.what for problem in error.problems)
         fix = f"report it together with {_keep(data, name)}"
         raise InternalError(Problem("EC1345", "coremltools crashed", name, why, fix)) from error
-    return written
+    return log
 
 
 def _keep(data: bytes, name: str) -> Path:
@@ -74,7 +65,7 @@ def _keep(data: bytes, name: str) -> Path:
     return kept
 
 
-def run_coremltools(data: bytes, provenance: Provenance, settings: CoreMl, package: Path) -> Written:
+def run_coremltools(data: bytes, provenance: Provenance, settings: CoreMl, package: Path) -> str:
     """In a process of its own: write the package, with all that is printed in the log."""
     for framework in _FRAMEWORKS:
         # What else is installed must change neither the log nor how long this takes.
@@ -84,8 +75,8 @@ def run_coremltools(data: bytes, provenance: Provenance, settings: CoreMl, packa
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(log.fileno(), stream.fileno())
-        names = write_package(Model.from_bytes(data, provenance), settings, package)
+        write_package(Model.from_bytes(data, provenance), settings, package)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         log.seek(0)
-        return Written(names, log.read().decode(errors="replace"))
+        return log.read().decode(errors="replace")

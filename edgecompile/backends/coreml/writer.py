@@ -2,15 +2,14 @@
 
 coremltools' builder checks every operation as it is added, by the rules that Core ML itself has for types
 and shapes, and chooses its version for the system that is aimed at. That is why it is used, although the
-protocol buffers could be written without it. None of its own optimizations runs: the graph is what our passes
-made.
+protocol buffers could be written without it. Its optimizations are off, but for the few that saving includes:
+the graph is what our passes made.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,7 @@ _BORDER = {"float16": "fp32", "bool": "int32", "int8": "int32", "uint8": "int32"
 _SPACE = uuid.UUID("5c3e6a2e-64cb-5c0e-8f0e-6f6d6c706b67")
 
 
-@dataclass(frozen=True)
-class Names:
-    """What inputs and outputs are called in the model, in the network's order."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-def write_package(model: Model, settings: CoreMl, folder: Path) -> Names:
+def write_package(model: Model, settings: CoreMl, folder: Path) -> None:
     """Write the network as a Core ML package `folder`.
 
     Raises UnsupportedError (EC4601) with every node that coremltools rejects.
@@ -59,7 +50,7 @@ def write_package(model: Model, settings: CoreMl, folder: Path) -> Names:
         [writer.name(str(value.name)) for value in side] for side in (graph.inputs, graph.outputs)
     )
     holders = {
-        name: Builder.placeholder(shape=info.shape, dtype=_border_type(types, info.dtype))
+        name: Builder.placeholder(shape=info.shape or (1,), dtype=_border_type(types, info.dtype))
         for name, info in zip(inputs, model.inputs, strict=True)
     }
     program = Program()
@@ -75,7 +66,6 @@ def write_package(model: Model, settings: CoreMl, folder: Path) -> Names:
         skip_model_load=True,
     )
     _save(converted, folder)
-    return Names(tuple(inputs), tuple(outputs))
 
 
 def _border_type(types: Any, dtype: str) -> Any:
@@ -84,11 +74,16 @@ def _border_type(types: Any, dtype: str) -> Any:
 
 
 def _write_body(writer: ProgramWriter, graph: ir.Graph, inputs: list[Any]) -> None:
-    """Casts of the inputs to what the program computes in, and all nodes. Raises UnsupportedError."""
+    """Casts of the inputs to what the program computes in, and all nodes. Raises UnsupportedError.
+
+    Numbers are vectors of one element where the program begins and ends.
+    """
     for value, variable in zip(graph.inputs, inputs, strict=True):
         held = stored_type(tensor_info(value).dtype)
         kind = MIL_TYPES.get(held, held)
-        writer.values[value] = writer.emit("cast", f"{variable.name}_held", x=variable, dtype=kind)
+        inner = writer.emit("cast", f"{variable.name}_held", x=variable, dtype=kind)
+        scalar = tensor_info(value).shape == ()
+        writer.values[value] = writer.emit("squeeze", f"{variable.name}_scalar", x=inner) if scalar else inner
     problems = [problem for node in graph if (problem := _write(writer, node)) is not None]
     if problems:
         raise UnsupportedError(*problems)
@@ -100,6 +95,8 @@ def _finish(writer: ProgramWriter, value: ir.Value, name: str) -> Any:
     variable, wanted = writer.values[value], _BORDER.get(held, held)
     if isinstance(variable, np.ndarray):
         variable = writer.emit("const", f"{name}_constant", val=variable)
+    if tensor_info(value).shape == ():
+        variable = writer.emit("expand_dims", f"{name}_vector", x=variable, axes=[0])
     return writer.emit_as(name, "cast", x=variable, dtype=MIL_TYPES.get(wanted, wanted))
 
 

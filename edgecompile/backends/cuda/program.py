@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from pathlib import Path
 
@@ -23,26 +24,52 @@ def link_for_gpu(
 ) -> Path:
     """Link the runner for `device` into `output`, and return that.
 
-    `options` are what the engine is made with. The launcher is compiled from the artifact's own source, the
-    same for every device. For the simulated GPU a driver with the network's kernels is put beside `output`.
-    Raises MissingToolError.
+    `options` are what the engine is made with. The artifact's library is taken as it is, unless it is traced
+    or this machine's CPU is another one. For the simulated GPU a driver with the network's kernels is put
+    beside `output`. Raises MissingToolError.
     """
     if not isinstance(device, SimulatedGpu):
-        return _link(artifact, artifact.target, (), output, trace, options)
+        return _link(artifact, artifact.target, output, trace, options)
     source = (artifact.path / FOLDER / KERNELS).read_text(encoding="utf-8")
     build_simulator(source, describe_gpu(artifact.target).architecture, output.parent)
-    return _link(artifact, simulation_target(), _BESIDE, output, trace, options)
+    return _link(artifact, simulation_target(), output, trace, options, _BESIDE)
 
 
 def _link(
-    artifact: Artifact, target: Target, link_flags: tuple[str, ...], output: Path, trace: bool, options: int
+    artifact: Artifact,
+    target: Target,
+    output: Path,
+    trace: bool,
+    options: int,
+    link_flags: tuple[str, ...] = (),
 ) -> Path:
-    manifest = artifact.manifest
     toolchain = find_toolchain(target, executable=True)
-    tracing = ["-DEDGECOMPILE_TRACE"] if trace else []
+    flags = [*_definitions(artifact, options), *(["-DEDGECOMPILE_TRACE"] if trace else [])]
+    sources = [RUNNER / "engine.c", RUNNER / "runner.c"]
+    with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
+        objects = []
+        if artifact.manifest.emit == "c":
+            sources += artifact.sources()
+        elif trace or not _runs_on(artifact, target):
+            objects = compile_launcher(
+                artifact.manifest.name, artifact.path, toolchain, Path(scratch), *flags
+            )
+        else:
+            objects = [artifact.library]
+        return build_program(sources, objects, flags, target, toolchain, output, link_flags=link_flags)
+
+
+def _runs_on(artifact: Artifact, target: Target) -> bool:
+    """Whether the library of `artifact` can be linked for `target`: its own, or this machine."""
+    machine = artifact.target.isa.triple.split("-")[0]
+    return target == artifact.target or machine == platform.machine()
+
+
+def _definitions(artifact: Artifact, options: int) -> list[str]:
+    manifest = artifact.manifest
     io_bytes = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
-    flags = [
-        *("-I", str(artifact.path / "include"), *tracing),
+    return [
+        *("-I", str(artifact.path / "include")),
         *('-DNETWORK_HEADER="engine.h"', "-DNETWORK_RUN=engine_run", "-DNETWORK_UPPER=ENGINE"),
         f"-DNETWORK_IO_BYTES={io_bytes}",
         f'-DENGINE_HEADER="{manifest.name}.h"',
@@ -50,7 +77,3 @@ def _link(
         f"-DENGINE_UPPER={manifest.name.upper()}",
         f"-DENGINE_OPTIONS={options}",
     ]
-    sources = [RUNNER / "engine.c", RUNNER / "runner.c"]
-    with tempfile.TemporaryDirectory(prefix="edgecompile-") as scratch:
-        objects = compile_launcher(manifest.name, artifact.path, toolchain, Path(scratch), *tracing)
-        return build_program(sources, objects, flags, target, toolchain, output, link_flags=link_flags)

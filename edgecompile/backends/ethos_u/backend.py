@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +15,10 @@ from edgecompile.backends.ethos_u.library import replace_by_call, source_of
 from edgecompile.backends.ethos_u.partition import (
     Refused,
     Segment,
-    describe_moves,
     fallback_report,
     refusals,
     refuse_layers,
+    segment_of,
     segments_of,
 )
 from edgecompile.backends.ethos_u.vela import Compiled, combine_estimates, compile_network
@@ -30,10 +30,14 @@ from edgecompile.core.artifact import Emit
 from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.pipeline import Pass
 from edgecompile.core.target import EthosU, Target
-from edgecompile.errors import InputError, Problem, UnsupportedError, UsageError
+from edgecompile.errors import InputError, InternalError, Problem, UnsupportedError, UsageError
 from edgecompile.lower.build import BuiltNetwork, build_network
+from edgecompile.passes.describe_moves import DescribeMoves
+from edgecompile.passes.select_by_convolution import SelectByConvolution
 from edgecompile.toolchain.find import find_toolchain
 
+# The file with the operator ethos-u.
+PRODUCT = "{name}_ethos_u.tflite"
 _SPLIT = "or split the network: --fallback cpu"
 
 
@@ -63,13 +67,12 @@ class EthosUBackend:
         if request.fallback == "cpu" and request.emit == "tflite":
             what, why = "a TensorFlow Lite file cannot be split", "the CPU's part is code of a C library"
             raise UsageError(Problem("EC2544", what, "--fallback", why, "leave out --fallback, or --emit"))
-        return tflite_passes(integer_io=True, uniform=True)
+        return ethos_u_passes()
 
     def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
         """See `Backend`. Raises UnsupportedError (EC4540 to EC4544) and MissingToolError (EC5540)."""
         npu, network = configuration(request.target), model.copy()
         check_quantized(model, request.target.name)
-        describe_moves(network)
         refused = refusals(network, npu, request.target)
         if request.fallback == "none" and refused:
             raise _all_refused(refused)
@@ -84,6 +87,11 @@ class EthosUBackend:
         if refused:
             figures["fallback"] = fallback_report(network, [part.segment for part in parts], refused)
         return _write_library(parts, network, model, request, figures, folder)
+
+
+def ethos_u_passes() -> Sequence[Pass]:
+    """Those of a TensorFlow Lite file, and what the NPU does in another way."""
+    return (*tflite_passes(integer_io=True, uniform=True), DescribeMoves(), SelectByConvolution(ROUNDING))
 
 
 def configuration(target: Target) -> EthosU:
@@ -119,8 +127,25 @@ def _compile(segment: Segment, network: Model, request: BuildRequest) -> _Part:
     data = export_nodes(segment.nodes, segment.inputs, segment.outputs, network.provenance.source)
     separate = request.emit != "tflite" and len(segment.inputs) == len(segment.outputs) == 1
     form: Literal["TFLite", "Raw"] = "TFLite" if request.emit == "tflite" else "Raw"
-    compiled = compile_network(data, configuration(request.target), form, request.name, separate)
-    return _Part(segment, data, compiled)
+    npu = configuration(request.target)
+    try:
+        return _Part(segment, data, compile_network(data, npu, form, request.name, separate))
+    except InternalError as error:
+        raise _crash_of_one(segment, network, npu) or error from error
+
+
+def _crash_of_one(segment: Segment, network: Model, npu: EthosU) -> InternalError | None:
+    """What Vela crashes on: the error of the first node that makes it by itself; None without one."""
+    for node in segment.nodes:
+        alone = segment_of([node])
+        data = export_nodes(alone.nodes, alone.inputs, alone.outputs, network.provenance.source)
+        try:
+            compile_network(data, npu, "Raw", str(node.name))
+        except UnsupportedError:
+            continue
+        except InternalError as error:
+            return error
+    return None
 
 
 def _write_library(
@@ -137,7 +162,8 @@ def _write_library(
         built = _build(parts, network, request, scratch)
         build = write_library(built, model, request, toolchain, folder, scratch)
     if "fallback" in figures:
-        figures["fallback"]["switches"] = _switches(built)
+        on_npu = {_symbol(request.name, index) for index in range(len(parts))}
+        figures["fallback"]["switches"] = _switches(built, on_npu)
     return Build(build.manifest, build.figures | figures)
 
 
@@ -146,7 +172,7 @@ def _build(parts: Sequence[_Part], network: Model, request: BuildRequest, folder
     sources = []
     # The last first: a replaced segment's results are other values, which later ones would not know.
     for index, part in reversed([*enumerate(parts)]):
-        symbol, stream = f"{request.name}_npu{index}", part.compiled.stream
+        symbol, stream = _symbol(request.name, index), part.compiled.stream
         assert stream is not None
         sources.append(folder / f"{symbol}.c")
         sources[-1].write_text(source_of(stream, part.segment, symbol), encoding="utf-8")
@@ -157,9 +183,12 @@ def _build(parts: Sequence[_Part], network: Model, request: BuildRequest, folder
     return replace(built, support=(*built.support, *sources))
 
 
-def _switches(built: BuiltNetwork) -> int:
+def _symbol(name: str, index: int) -> str:
+    return f"{name}_npu{index}"
+
+
+def _switches(built: BuiltNetwork, on_npu: Collection[str]) -> int:
     """How often an inference goes from the CPU to the NPU, or back."""
-    on_npu = [path.stem for path in built.support]
     order = [step.symbol in on_npu for step in built.program.steps if step.symbol]
     return sum(before != after for before, after in pairwise(order))
 
@@ -168,7 +197,7 @@ def _write_file(
     compiled: Compiled, model: Model, request: BuildRequest, figures: dict[str, Any], folder: Path
 ) -> Build:
     """A TensorFlow Lite file with the operator ethos-u, and its description."""
-    (folder / f"{request.name}_ethos_u.tflite").write_bytes(compiled.file)
+    (folder / PRODUCT.format(name=request.name)).write_bytes(compiled.file)
     memories = compiled.estimates["memories"]
     arena = memories.get("sram", {"used_bytes": 0})["used_bytes"]
     return Build(file_manifest(model, request, len(compiled.file), arena), figures)

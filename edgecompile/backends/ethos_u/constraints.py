@@ -12,11 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecompile.backends.constraints import Constraints, Rule
-from edgecompile.backends.tflite.export import check_quantized
 from edgecompile.core.integer import FUNCTION_KEY
-from edgecompile.core.model import Model
-from edgecompile.core.target import EthosU, Target
-from edgecompile.errors import UnsupportedError
+from edgecompile.core.target import EthosU
 from edgecompile.passes.edit import constant_of, static_shape
 
 _WEIGHT_SUM = 8323072
@@ -107,7 +104,10 @@ def is_neighbours(node: ir.Node, npu: EthosU) -> bool:
 
 
 def strides_in_the_image(node: ir.Node, npu: EthosU) -> bool:
-    """Steps are larger than 1 along height and width only, the two axes in front of the last."""
+    """Steps are larger than 1 along height and width only, the two axes in front of the last.
+
+    Fix: give the data four axes, of which steps along the last become a convolution
+    """
     steps = constant_of(node.inputs[4]) if len(node.inputs) > 4 else None
     axes, rank = constant_of(node.inputs[3]) if len(node.inputs) > 3 else None, len(_shape(node))
     if steps is None:
@@ -154,17 +154,6 @@ TABLE: Constraints[EthosU] = Constraints(
     name_of,
     "EC4542",
 )
-
-
-def check_network(model: Model, npu: EthosU, target: Target) -> None:
-    """Raise UnsupportedError (EC4542) with every node that `npu` does not compute, and every reason.
-
-    EC4543 for a network that is not quantized.
-    """
-    check_quantized(model, target.name)
-    problems = TABLE.problems(model.graph.graph, npu, target.name)
-    if problems:
-        raise UnsupportedError(*problems)
 
 
 def _activations(node: ir.Node) -> list[ir.Value]:

@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from edgecompile.backends.backend import Array, Execution
-from edgecompile.backends.ethos_u.backend import configuration
+from edgecompile.backends.ethos_u.backend import PRODUCT, configuration
 from edgecompile.backends.ethos_u.driver import Driver, Npu
 from edgecompile.backends.ethos_u.emulator.emulator import Emulator
-from edgecompile.backends.ethos_u.emulator.program import Program
-from edgecompile.backends.ethos_u.files import NETWORK, read_program, segment_folders, tensor_names
+from edgecompile.backends.ethos_u.files import NETWORK, read_program, segment_folders
 from edgecompile.backends.ethos_u.product import read_product
 from edgecompile.backends.tflite.execute import DEVICE as REFERENCE
 from edgecompile.backends.tflite.execute import reference_of, run_reference
@@ -86,24 +85,14 @@ def _run_alone(artifact: Artifact, inputs: Sequence[Array]) -> Execution:
     manifest, (folder,) = artifact.manifest, segment_folders(artifact.path)
     if not _has_emulator(artifact):
         return run_reference(folder / NETWORK, manifest, inputs)
-    program, sources, results = _alone(artifact, folder)
-    emulator = Emulator(program)
-    rows = [emulator.run([inputs[k][i] for k in sources]) for i in range(len(inputs[0]))]
-    outputs = tuple(np.stack([row[k] for row in rows]) for k in results)
-    return Execution(outputs, EMULATOR, "executed-in-emulator")
-
-
-def _alone(artifact: Artifact, folder: Path) -> tuple[Program, list[int], list[int]]:
-    """The program, which of the network's inputs it takes, and which results are the network's outputs."""
-    manifest = artifact.manifest
     if manifest.emit == "tflite":
-        path = artifact.path / f"{manifest.name}_ethos_u.tflite"
-        program = read_product(path.read_bytes(), path.name)
-        return program, [*range(len(manifest.inputs))], [*range(len(manifest.outputs))]
-    read, written = tensor_names(folder)
-    given = [info.name for info in manifest.inputs]
-    results = [written.index(info.name) for info in manifest.outputs]
-    return read_program(folder), [given.index(name) for name in read], results
+        product = artifact.path / PRODUCT.format(name=manifest.name)
+        emulator = Emulator(read_product(product.read_bytes(), product.name))
+    else:
+        emulator = Emulator(read_program(folder))
+    rows = [emulator.run(sample) for sample in zip(*inputs, strict=True)]
+    outputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
+    return Execution(outputs, EMULATOR, "executed-in-emulator")
 
 
 def _has_emulator(artifact: Artifact) -> bool:

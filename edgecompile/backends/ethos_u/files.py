@@ -73,13 +73,6 @@ def read_program(folder: Path) -> Program:
     return Program((folder / _COMMANDS).read_bytes(), regions | own, inputs, outputs, read_only=read_only)
 
 
-def tensor_names(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of a segment's inputs and outputs, in the order of its program."""
-    layout: dict[str, Any] = json.loads((folder / _LAYOUT).read_text(encoding="utf-8"))
-    inputs, outputs = ([str(entry["name"]) for entry in layout[key]] for key in ("inputs", "outputs"))
-    return inputs, outputs
-
-
 def _places(infos: Sequence[TensorInfo], borders: Sequence[Border]) -> list[dict[str, Any]]:
     return [info.to_json() | asdict(border) for info, border in zip(infos, borders, strict=True)]
 

@@ -14,11 +14,10 @@ import onnx_ir as ir
 
 from edgecompile.backends.ethos_u.constraints import TABLE, name_of
 from edgecompile.backends.tflite.export import refused_nodes
-from edgecompile.core.model import Model, describe_quantization, tensor_info
+from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.target import EthosU, Target
 from edgecompile.errors import Problem
 from edgecompile.passes.edit import constant_of
-from edgecompile.passes.integer.moves import is_move
 from edgecompile.passes.macs import macs_of
 
 # What gives bytes another shape: no work at all for a CPU.
@@ -53,17 +52,6 @@ def refusals(model: Model, npu: EthosU, target: Target) -> Refused:
     return refused
 
 
-def describe_moves(model: Model) -> None:
-    """Note in the graph what the integers stand for that operators move which are not of our domain."""
-    for node in model.graph.graph:
-        source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
-        if source is None or not is_move(node) or tensor_info(result).scale is not None:
-            continue
-        info = tensor_info(source)
-        if info.scale is not None and info.zero_point is not None:
-            describe_quantization(result, info.scale, info.zero_point)
-
-
 def segments_of(model: Model, refused: Refused) -> tuple[Segment, ...]:
     """What the NPU computes of `model`, in order.
 
@@ -76,7 +64,23 @@ def segments_of(model: Model, refused: Refused) -> tuple[Segment, ...]:
         for node in idle:
             refused[node] = [Problem("EC4544", what, str(node.name), why)]
         runs = _runs(model.graph.graph, refused)
-    return tuple(map(_segment, runs))
+    return tuple(map(segment_of, runs))
+
+
+def segment_of(nodes: Sequence[ir.Node]) -> Segment:
+    """These nodes of one graph, of which none depends on another by way of others.
+
+    The network's own inputs and outputs are in its order, and before others.
+    """
+    inside, graph = set(nodes), nodes[0].graph
+    assert graph is not None
+    read = [value for node in nodes for value in node.inputs if value is not None]
+    data = {value for value in read if constant_of(value) is None and value.producer() not in inside}
+    written = {value for node in nodes for value in node.outputs if _is_read_outside(value, inside)}
+    inputs = dict.fromkeys(value for value in (*graph.inputs, *read) if value in data)
+    results = (*graph.outputs, *(value for node in nodes for value in node.outputs))
+    outputs = dict.fromkeys(value for value in results if value in written)
+    return Segment(tuple(nodes), tuple(inputs), tuple(outputs))
 
 
 def refuse_layers(problems: Sequence[Problem], segments: Sequence[Segment], refused: Refused) -> bool:
@@ -133,14 +137,6 @@ def _runs(graph: ir.Graph, refused: Collection[ir.Node]) -> list[list[ir.Node]]:
         runs += [run] if on_npu and run else []
         on_npu = not on_npu
     return runs
-
-
-def _segment(run: Sequence[ir.Node]) -> Segment:
-    inside = set(run)
-    read = [value for node in run for value in node.inputs if value is not None]
-    data = (value for value in read if constant_of(value) is None and value.producer() not in inside)
-    outputs = [value for node in run for value in node.outputs if _is_read_outside(value, inside)]
-    return Segment(tuple(run), tuple(dict.fromkeys(data)), tuple(outputs))
 
 
 def _is_read_outside(value: ir.Value, inside: Collection[ir.Node]) -> bool:

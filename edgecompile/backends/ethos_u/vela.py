@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from edgecompile.errors import (
     Problem,
     UnsupportedError,
 )
+from edgecompile.lower.identifier import c_identifier
 
 INSTALL = 'pip install "edgecompile[ethos-u]"'
 # `separate`: inputs get a region of their own, and outputs another. A network with one of each then works on
@@ -85,7 +86,7 @@ def compile_network(
 
     With `separate`, inputs and outputs are not in the scratch memory but in a memory region each.
     Raises MissingToolError (EC5540) without Vela, UnsupportedError (EC4541) naming what it rejects, and
-    InternalError (EC1540) when it crashes: then the file is kept for a report.
+    InternalError (EC1540) when it crashes: then the file is kept, for a report.
     """
     if find_spec("ethosu") is None:
         what, why = "Vela, the compiler for the Ethos-U, is not installed", "its module is called ethosu"
@@ -94,19 +95,23 @@ def compile_network(
         compiled: Compiled = run_isolated(
             run_vela, data, npu, form, separate, task="compiling with Vela", timeout_s=_SECONDS
         )
-    except UnsupportedError:
-        raise
+    except UnsupportedError as error:
+        kept = _keep(data, name)
+        problems = (replace(p, fix=f"{p.fix}; what Vela rejects is in {kept}") for p in error.problems)
+        raise UnsupportedError(*problems) from error
     except EdgeCompileError as error:
-        raise _crash(data, name, error) from error
+        why = "; ".join(problem.why or problem.what for problem in error.problems)
+        fix = f"report it together with {_keep(data, name)}"
+        raise InternalError(Problem("EC1540", "Vela crashed", name, why, fix)) from error
     return compiled
 
 
-def _crash(data: bytes, name: str, error: EdgeCompileError) -> InternalError:
-    kept = Path(tempfile.gettempdir()) / f"edgecompile-{name}-{hashlib.sha256(data).hexdigest()[:12]}.tflite"
+def _keep(data: bytes, name: str) -> Path:
+    """A file with `data` that stays."""
+    word = f"{c_identifier(name)}-{hashlib.sha256(data).hexdigest()[:12]}"
+    kept = Path(tempfile.gettempdir()) / f"edgecompile-{word}.tflite"
     kept.write_bytes(data)
-    why = "; ".join(problem.why or problem.what for problem in error.problems)
-    fix = f"report it together with {kept}"
-    return InternalError(Problem("EC1540", "Vela crashed", name, why, fix))
+    return kept
 
 
 def run_vela(data: bytes, npu: EthosU, form: str, separate: bool) -> Compiled:

@@ -34,7 +34,7 @@ class HexagonBackend:
     tools: tuple[str, ...] = (PACKAGE,)
 
     def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
-        """See `Backend`; raises UsageError (EC2590, EC2591) for what the HTP has no choice in."""
+        """See `Backend`; raises UsageError (EC2590, EC2591, EC2593) for what the HTP has no choice in."""
         if request.rounding is not None:
             what = f"{request.target.name} does not round '{request.rounding}'"
             why = "the HTP rounds in its own way"
@@ -42,10 +42,13 @@ class HexagonBackend:
         if request.fallback != "none":
             what, why = "a network for the HTP cannot be split", "the NPU computes all of it"
             raise UsageError(Problem("EC2591", what, "--fallback", why, "leave --fallback out"))
+        if request.integer_io:
+            what, why = "inputs and outputs of a context are floats", "the HTP converts them itself"
+            raise UsageError(Problem("EC2593", what, "--io", why, "leave --io out"))
         return htp_passes()
 
     def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
-        """See `Backend`. Raises UnsupportedError (EC4590, EC4591), InternalError (EC1341) and MissingToolError (EC5580)."""
+        """See `Backend`. Raises UnsupportedError (EC4590), and what `compile_network` raises."""
         npu = configuration(request.target)
         check_network(model, npu, request.target)
         context = compile_network(model.to_bytes(), npu, request.name)

@@ -15,6 +15,7 @@ from edgecompile.core.model import Model
 from edgecompile.core.target import Hexagon, Target
 from edgecompile.errors import UnsupportedError
 from edgecompile.passes.edit import constant_of, static_shape
+from edgecompile.passes.integer.quantized import dequantized
 from edgecompile.passes.matching import produced_by
 
 _LINEAR = ("QuantizeLinear", "DequantizeLinear")
@@ -25,6 +26,17 @@ def has_few_axes(node: ir.Node, npu: Hexagon) -> bool:
     """Tensors have at most five axes."""
     values = (*node.inputs, *node.outputs)
     return all(len(static_shape(value) or ()) <= 5 for value in values if value is not None)
+
+
+def is_uint8(node: ir.Node, npu: Hexagon) -> bool:
+    """Quantized tensors are uint8; int8 is made uint8, except at the borders of the network.
+
+    Fix: quantize the float network with the recipe int8
+    """
+    if node.op_type == "QuantizeLinear":
+        return node.outputs[0].dtype == ir.DataType.UINT8
+    computed = node.op_type == "DequantizeLinear" and constant_of(node.inputs[0]) is None
+    return not computed or node.inputs[0].dtype == ir.DataType.UINT8  # type: ignore[union-attr]
 
 
 def is_quantized(node: ir.Node, npu: Hexagon) -> bool:
@@ -53,6 +65,17 @@ def is_an_image(node: ir.Node, npu: Hexagon) -> bool:
 def is_not_dilated(node: ir.Node, npu: Hexagon) -> bool:
     """Windows are not dilated."""
     return all(step == 1 for step in node.attributes.get_ints("dilations", ()) or ())
+
+
+def pads_with_least(node: ir.Node, npu: Hexagon) -> bool:
+    """On v68, where padding counts as 0, windows end inside of the image or data has no negative numbers.
+
+    Fix: put a Relu in front, or compile for hexagon-v69 or later
+    """
+    x = dequantized(node.inputs[0])
+    pads = any(node.attributes.get_ints("pads", ()) or ())
+    inside = not pads and node.attributes.get_int("ceil_mode", 0) == 0
+    return npu.architecture > 68 or inside or (x is not None and x.zero == x.limits[0])
 
 
 def ends_inside(node: ir.Node, npu: Hexagon) -> bool:
@@ -91,11 +114,14 @@ _RULES: dict[str, tuple[Rule[Hexagon], ...]] = {
     "AveragePool": (is_an_image, ends_inside),
     "Gemm": (factors_are_one,),
     "LayerNormalization": (is_over_last_axis,),
-    "MaxPool": (is_an_image, is_not_dilated),
+    "MaxPool": (is_an_image, is_not_dilated, pads_with_least),
     "Pad": (pads_simply,),
 }
 TABLE: Constraints[Hexagon] = Constraints(
-    {**dict.fromkeys(_PLAIN, ()), **_RULES}, (has_few_axes, is_quantized), lambda node: node.op_type, "EC4590"
+    {**dict.fromkeys(_PLAIN, ()), **_RULES},
+    (has_few_axes, is_uint8, is_quantized),
+    lambda node: node.op_type,
+    "EC4590",
 )
 
 

@@ -1,7 +1,7 @@
 """Layers with weights as Qualcomm's compiler reads them.
 
-Dense layers on rows are Gemm, their biases and those of convolutions int32, and what normalizations multiply and
-add are floats.
+Dense layers on rows are Gemm, their biases and those of convolutions int32, and what normalizations multiply
+and add are floats.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class DenseLayers:
 
 
 class QuantizeBiases:
-    """Constant biases of quantized layers in int32, in units of the data's scale times that of the weights."""
+    """Constant biases of quantized layers in int32, in units of the data's scale times the weights'."""
 
     name = "quantize_biases"
     tolerance = 1e-2  # half a unit of the sums
@@ -103,11 +103,9 @@ def _quantize_bias(node: ir.Node) -> bool:
 
 
 def _dequantize_constants(node: ir.Node) -> bool:
-    stored = [
-        i
-        for i in (1, 2)
-        if _is(node, *_NORMALIZATIONS) and i < len(node.inputs) and _is_stored(node.inputs[i])
-    ]
+    if not _is(node, *_NORMALIZATIONS):
+        return False
+    stored = [index for index, value in enumerate(node.inputs) if _is_stored(value)]
     for index in stored:
         source = produced_by(node.inputs[index], "DequantizeLinear")
         assert source is not None

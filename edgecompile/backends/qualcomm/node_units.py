@@ -52,8 +52,9 @@ class MoveRealNumbers:
 
 
 def _absorb(node: ir.Node) -> bool:
-    quantize = only_reader(node.outputs[0]) if node.op_type in _CLAMPS and not node.domain else None
-    source = node.inputs[0]
+    if node.op_type not in _CLAMPS or node.domain:
+        return False
+    quantize, source = only_reader(node.outputs[0]), node.inputs[0]
     if quantize is None or source is None or only_reader(source) is not node:
         return False
     result = described(quantize, quantize.outputs[0]) if quantize.op_type == "QuantizeLinear" else None

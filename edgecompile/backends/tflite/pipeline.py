@@ -8,6 +8,7 @@ from edgecompile.core.integer import Rounding
 from edgecompile.core.pipeline import Pass
 from edgecompile.lower.table import lowered_operators
 from edgecompile.passes.affine_by_convolution import AffineByConvolution
+from edgecompile.passes.agree_on_products import AgreeOnProducts
 from edgecompile.passes.average_by_convolution import AverageByConvolution
 from edgecompile.passes.canonicalize import canonicalize_passes
 from edgecompile.passes.center_integer_weights import CenterIntegerWeights
@@ -39,6 +40,7 @@ def tflite_passes(integer_io: bool, uniform: bool = False) -> Sequence[Pass]:
         NaturalScales(),
         AffineByConvolution(),
         AverageByConvolution(),
+        AgreeOnProducts(),
         ConvertToInteger(ROUNDING, uniform),
         *((ExposeIntegers(),) if integer_io else ()),
     )

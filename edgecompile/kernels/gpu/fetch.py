@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
@@ -26,7 +27,7 @@ _WORD_BYTES = 4
 
 @dataclass(frozen=True)
 class Block:
-    """What a block works on, tile `tile` of the columns of a group from a row on; `thread` is one of its own."""
+    """What a block works on: tile `tile` of a group's columns, from a row on, by `thread`."""
 
     tile: Expr
     first_row: Expr
@@ -190,8 +191,8 @@ class DataFetch(Fetch):
 def _as_words(buffer: Buffer) -> Buffer:
     """The elements of a dense buffer as words, under one index."""
     elements = math.prod(int(extent) for extent in buffer.shape)
-    nbytes = elements * tirx.const(0, str(buffer.dtype)).ty.bits // 8
-    return T.buffer_proxy(T.decl_buffer((nbytes // _WORD_BYTES,), "uint32", data=buffer.data))
+    words = elements * np.dtype(str(buffer.dtype)).itemsize // _WORD_BYTES
+    return T.buffer_proxy(T.decl_buffer((words,), "uint32", data=buffer.data))
 
 
 def _four_times(byte: int) -> int:

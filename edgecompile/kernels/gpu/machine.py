@@ -9,10 +9,14 @@ from dataclasses import dataclass
 class Gpu:
     """`multiprocessors` work at the same time, on blocks with up to `shared_bytes` of memory of their own.
 
-    `warp` threads go in step; `block_threads` is the most that a block can have.
+    Threads go in step in a `warp`. The blocks of a multiprocessor share `resident_threads`, `resident_bytes`
+    and `registers`: these are the least of all architectures from 8.6 to 9.0 (CUDA C++ Programming Guide,
+    "Compute Capabilities").
     """
 
     multiprocessors: int
     shared_bytes: int = 48 * 1024
     warp: int = 32
-    block_threads: int = 1024
+    resident_threads: int = 1536
+    resident_bytes: int = 100 * 1024
+    registers: int = 65536

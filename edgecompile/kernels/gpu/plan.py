@@ -18,12 +18,14 @@ from edgecompile.kernels.schedules.gemm_plan import Product
 class Arithmetic:
     """What multiplies words of `group` neighbours in k: each thread its own sums, or a warp together.
 
-    `rate` is how many multiply-adds a multiprocessor does in a cycle, as NVIDIA states it for 8.6.
+    `rate` is how many multiply-adds a multiprocessor does in a cycle, as NVIDIA states it for 8.6. Words and
+    sums have `nbytes`.
     """
 
     name: str
     group: int
     rate: int
+    nbytes: int = 4
 
     @property
     def by_warps(self) -> bool:
@@ -32,24 +34,30 @@ class Arithmetic:
 
 
 THREADS = Arithmetic("threads", 1, 128)
+# For sums of integers that need 64 bits.
+WIDE = Arithmetic("wide", 1, 16, 8)
 # Four bytes a word; the instruction for threads is as fast as one multiply-add.
 DP4A = Arithmetic("dp4a", 4, 512)
 MMA_BYTES = Arithmetic("mma_s8", 4, 2048)
 # Products of halves, summed in float32.
 MMA_HALVES = Arithmetic("mma_f16", 2, 1024)
-ARITHMETICS = {kind.name: kind for kind in (THREADS, DP4A, MMA_BYTES, MMA_HALVES)}
+ARITHMETICS = {kind.name: kind for kind in (THREADS, WIDE, DP4A, MMA_BYTES, MMA_HALVES)}
 # The tile of an instruction of a warp, and how many words of k it takes.
 MMA_ROWS, MMA_COLUMNS, MMA_WORDS = 16, 8, 8
 
 # Threads that hide the latency of one another.
 _BUSY_THREADS = 256
-# Cycles of a step besides its multiply-adds (two barriers), of a launch, and of a slice's partial sums.
+# Words that a multiprocessor gets from memory, or a cache that all share, in a cycle.
+_FETCHED_WORDS = 8
+# Cycles until what is fetched is there, of two barriers, of a launch, and of a slice's partial sums.
+_FETCH_CYCLES = 500.0
 _STEP_CYCLES = 60.0
 _LAUNCH_CYCLES = 1500.0
 _SLICE_CYCLES = 120.0
 # Words that a multiprocessor brings to its threads' registers in a cycle.
 _SHARED_WORDS = 32
-_MAX_SUMS = 64
+# Registers of a thread for sums, for what it fetches, and for everything else.
+_MAX_SUMS, _MAX_HELD, _OTHER_REGISTERS = 64, 40, 48
 # Words between rows of a step's data in the memory of a block: neighbours in k are then in different banks.
 _PAD, _MMA_PAD = 4, 8
 
@@ -100,6 +108,13 @@ class GpuPlan(GemmPlan):
         return self.words * sum(self.pitches)
 
     @property
+    def held(self) -> int:
+        """Words that a thread fetches for a step."""
+        return math.ceil(self.words * self.block / self.threads) + math.ceil(
+            self.words * self.columns / self.threads
+        )
+
+    @property
     def shared_sums(self) -> int:
         """The sums of all slices but one."""
         return (self.slices - 1) * self.block * self.columns
@@ -128,8 +143,11 @@ def gpu_plans(gpu: Gpu, product: Product, kind: Arithmetic) -> Iterator[GpuPlan]
     blocks = [b for b in (1, 8, 16, 32, 64, 128) if b >= least and (b == least or b < 2 * m)]
     columns = [c for c in (8, 16, 32, 64, 128) if c <= 32 or c < 2 * product.n]
     own = ((16, 32, 64), (8, 16, 32, 64)) if kind.by_warps else ((1, 2, 4, 8), (1, 2, 4, 8))
-    for sizes in combinations(blocks, columns, *own, (1, 2, 4, 8, 16)):
-        plan = _plan(product, kind, *sizes)
+    for block, across, rows, thread_columns, slices, many in combinations(
+        blocks, columns, *own, (1, 2, 4, 8, 16), (1, 2, 4)
+    ):
+        words = _step_words(kind, -(-product.k // kind.group), slices) * many
+        plan = _plan(product, kind, block, across, rows, thread_columns, slices, words)
         if plan is not None and _fits(gpu, plan):
             yield plan
 
@@ -142,8 +160,8 @@ def _plan(
     rows: int,
     thread_columns: int,
     slices: int,
+    words: int,
 ) -> GpuPlan | None:
-    words = _step_words(kind, -(-product.k // kind.group), slices)
     if block % rows or columns % thread_columns:
         return None
     step = words * kind.group
@@ -179,24 +197,40 @@ def _fits(gpu: Gpu, plan: GpuPlan) -> bool:
         gpu.warp <= plan.threads <= 512
         and plan.threads % gpu.warp == 0
         and plan.sums <= _MAX_SUMS
-        and 4 * (plan.shared_words + plan.shared_sums) <= gpu.shared_bytes
+        and plan.held <= _MAX_HELD
+        and plan.arithmetic.nbytes * (plan.shared_words + plan.shared_sums) <= gpu.shared_bytes
         and (plan.slices == 1 or plan.depth // plan.step > 1)
     )
 
 
 def _cycles(gpu: Gpu, product: Product, plan: GpuPlan) -> float:
-    """A rough estimate, not yet compared with any GPU: blocks in waves, each of steps that threads share."""
+    """A rough estimate, not yet compared with any GPU: blocks in rounds, each of steps that threads share.
+
+    A step takes as long as what all blocks on a multiprocessor fetch and multiply, or as one fetch.
+    """
     blocks = math.ceil(rows_of(product.shape) / plan.block) * plan.tiles * plan.groups
     each = math.ceil(blocks / gpu.multiprocessors)
-    # Blocks on one multiprocessor hide each other's latency as well.
-    busy = min(1.0, plan.threads * min(each, 4) / _BUSY_THREADS)
+    together = min(each, _resident(gpu, plan))
+    busy = min(1.0, plan.threads * together / _BUSY_THREADS)
+    fetch = plan.words * (plan.block + plan.columns) * plan.arithmetic.nbytes / 4 / _FETCHED_WORDS
+    step = max(together * (_multiply_cycles(plan) / busy + fetch), _FETCH_CYCLES) + _STEP_CYCLES
+    once = 2 * _FETCH_CYCLES + _SLICE_CYCLES * math.log2(plan.slices)
+    return math.ceil(each / together) * (plan.depth // plan.step * step + once) + _LAUNCH_CYCLES
+
+
+def _resident(gpu: Gpu, plan: GpuPlan) -> int:
+    """Blocks that a multiprocessor can have at a time."""
+    nbytes = plan.arithmetic.nbytes * (plan.shared_words + plan.shared_sums)
+    registers = plan.threads * (plan.sums + plan.held + _OTHER_REGISTERS)
+    limits = gpu.resident_threads // plan.threads, gpu.resident_bytes // nbytes, gpu.registers // registers
+    return max(1, min(limits))
+
+
+def _multiply_cycles(plan: GpuPlan) -> float:
+    """Of a block's step, on a multiprocessor by itself."""
     area, edge = plan.rows * plan.thread_columns, plan.rows + plan.thread_columns
-    tiles = plan.block * plan.columns // area
     multiply = plan.block * plan.columns * plan.step / plan.arithmetic.rate
     if plan.arithmetic.by_warps:
-        work = max(multiply, tiles * edge * plan.words / _SHARED_WORDS)
-    else:
-        work = multiply * (1 + edge / area)
-    steps = plan.depth // plan.step
-    slicing = _SLICE_CYCLES * math.log2(plan.slices)
-    return each * (steps * (work / busy + _STEP_CYCLES) + slicing) + _LAUNCH_CYCLES
+        tiles = plan.block * plan.columns // area
+        return max(multiply, tiles * edge * plan.words / _SHARED_WORDS)
+    return multiply * (1 + edge / area)

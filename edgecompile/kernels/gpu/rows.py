@@ -22,7 +22,7 @@ _LONG = 512
 
 
 @dataclass(frozen=True)
-class _Team:
+class Team:
     """The threads that share a row: how many, in warps of `warp`, and the number of this one."""
 
     threads: int
@@ -33,7 +33,7 @@ class _Team:
 class SharedRow(Row):
     """A row of which each thread of a team has every so many-th element."""
 
-    def __init__(self, extent: int, team: _Team) -> None:
+    def __init__(self, extent: int, team: Team) -> None:
         super().__init__(extent, vector=False)
         self.team = team
 
@@ -81,7 +81,7 @@ class WarpRows(RowLoops):
         rows = math.gcd(_THREADS // threads, count)
         with grid((count // rows,), rows * threads) as ((block,), thread):
             number = block * rows + tirx.indexdiv(thread, threads)
-            team = _Team(threads, tirx.indexmod(thread, threads), self.gpu.warp)
+            team = Team(threads, tirx.indexmod(thread, threads), self.gpu.warp)
             index = tuple(unflatten(number, extents)) if extents else ()
             yield index, lambda extent, _: SharedRow(extent, team)
 

@@ -6,6 +6,7 @@ import math
 
 from edgecompile.kernels.compute import shape_of
 from edgecompile.kernels.compute_attention import AttentionOperands, Heads, Masking, Scores, attention
+from edgecompile.kernels.gpu.attention import GpuAttention
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -26,7 +27,8 @@ def attention_op(n: NodeView) -> list[Tensor]:
     optional = [n.input(index) if n.has(index) else None for index in range(3, 7)]
     operands = AttentionOperands(n.input(0), n.input(1), n.input(2), *optional)
     present = wanted[1] or wanted[2]
-    results = attention(operands, heads, scores, present, n.outputs[0].shape, n.isa)
+    emit = GpuAttention if n.isa.multiprocessors else None
+    results = attention(operands, heads, scores, present, n.outputs[0].shape, n.isa, emit)
     positions = [0, *([1, 2] if present else []), *([3] if stage is not None else [])]
     by_position = dict(zip(positions, results, strict=True))
     return [by_position.get(index, results[0]) for index in range(len(n.outputs))]

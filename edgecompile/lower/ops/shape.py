@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
-from tvm import te, topi
+from tvm import te, tirx, topi
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import shape_of
@@ -72,6 +73,8 @@ def concat(n: NodeView) -> Tensor:
     info = n.outputs[0]
     axis = normalized_axis(n, n.attr("axis"), len(info.shape))
     parts = [part for part in n.inputs if part is not None and 0 not in shape_of(part)]
+    if n.isa.multiprocessors:
+        return _choose_part(parts, axis, info.shape)
     runs = [math.prod(shape_of(part)[axis:]) for part in parts]
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
@@ -83,6 +86,24 @@ def concat(n: NodeView) -> Tensor:
                 offset += run
 
     return nest("concat", parts, [(info.shape, info.dtype)], body)[0]
+
+
+def _choose_part(parts: list[Tensor], axis: int, shape: tuple[int, ...]) -> Tensor:
+    """Concatenation element by element: each finds out which part it comes from."""
+    ends = list(accumulate(shape_of(part)[axis] for part in parts))
+
+    def element(*index: Expr) -> Expr:
+        at = index[axis]
+        values = [
+            part(*index[:axis], at - begin, *index[axis + 1 :])
+            for part, begin in zip(parts, [0, *ends], strict=False)
+        ]
+        chosen = values[-1]
+        for end, value in reversed(list(zip(ends[:-1], values, strict=False))):
+            chosen = tirx.if_then_else(at < end, value, chosen)
+        return chosen
+
+    return te.compute(shape, element, name="concat")
 
 
 @op("Split", kind=Kind.INJECTIVE, static=(1,))

@@ -16,6 +16,8 @@ from edgecompile.core.model import Model
 from edgecompile.passes.edit import Array, constant_of, static_shape
 from edgecompile.passes.quantize.windows import windows_of
 
+# Sums of x^T x over rows with more elements than this take gigabytes.
+WIDEST = 6000
 _OPERATORS = ("Conv", "Gemm", "MatMul")
 # Of each sample about so many rows (windows, tokens) are looked at, others in the next sample; fewer where
 # rows are so long that they have more elements together.
@@ -37,6 +39,11 @@ class Contraction:
     @property
     def name(self) -> str:
         return str(self.node.name)
+
+    @property
+    def width(self) -> int:
+        """Elements of a row, K."""
+        return self.inputs * self.taps
 
     @property
     def source(self) -> str:

@@ -19,7 +19,7 @@ import onnx_ir as ir
 from edgecompile.core.model import Model
 from edgecompile.passes.edit import Array, add_initializer, constant_of, static_shape
 from edgecompile.passes.matching import only_reader, other_input, scalar
-from edgecompile.passes.prune.contractions import Contraction, find_contractions
+from edgecompile.passes.prune.contractions import WIDEST, Contraction, find_contractions
 from edgecompile.passes.prune.groups import Dependencies, Keep
 from edgecompile.passes.prune.least_squares import Rows, fit, joined
 from edgecompile.passes.prune.statistics import require_finite
@@ -29,8 +29,6 @@ from edgecompile.passes.quantize.observe import Executor, Sample
 
 # One of so many samples does not teach, but decides how far weights may move.
 _HELD_BACK = 8
-# Layers with more inputs keep their weights: the sums would take gigabytes.
-_WIDEST = 6000
 # Samples that are computed side by side.
 _AT_A_TIME = 2
 
@@ -67,7 +65,7 @@ def recover(
     """`pruned` with other weights, and what they are better for; `kept` says what is left of the original.
 
     Nodes have the same names in both networks. Layers whose inputs are what they were keep their weights, as
-    do those that share them with others. Raises InputError (EC3520).
+    do those that share them with others, and very wide ones. Raises InputError (EC3520).
     """
     result, before = pruned.copy(), {one.name: one for one in find_contractions(original)}
     layers = [one for one in _changed(result, kept) if one.name in before]
@@ -89,7 +87,7 @@ def _changed(pruned: Model, kept: Kept) -> Iterator[Contraction]:
         reads = [value for value in node.inputs if value is not None]
         contraction = contractions.get(str(node.name))
         changed = any(value in tainted for value in reads)
-        wide = contraction is not None and contraction.inputs * contraction.taps > _WIDEST
+        wide = contraction is not None and contraction.width > WIDEST
         if contraction is not None and changed and not wide and len(tuple(reads[1].uses())) == 1:
             yield contraction
         if changed or any(value.name in cut for value in reads):

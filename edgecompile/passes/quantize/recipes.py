@@ -13,7 +13,7 @@ from edgecompile.passes.quantize.ranges import RangeMethod
 
 # static: weights and activations as integers, on scales that are chosen once. The others are rewrites of the
 # network's contractions, see edgecompile/quantize.py.
-Method = Literal["static", "half", "dynamic", "weight-only"]
+Method = Literal["static", "half", "dynamic", "weight-only", "bytes", "palettes"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "int4w",
                 "weights of products in 4 bits, one scale for 32 inputs of an output; all else in float",
                 method="weight-only",
+            ),
+            Recipe(
+                "int8w",
+                "weights in 8 bits, one scale for each output, for Core ML; needs no samples",
+                method="bytes",
+                needs_samples=False,
+            ),
+            Recipe(
+                "palette4",
+                "16 different weights a layer, 4 bits each in Core ML; needs no samples",
+                method="palettes",
+                needs_samples=False,
             ),
         )
     }

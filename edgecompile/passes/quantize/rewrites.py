@@ -11,6 +11,7 @@ from edgecompile.passes.quantize.half import store_in_half
 from edgecompile.passes.quantize.recipes import Recipe
 from edgecompile.passes.quantize.rewritten import Rewritten
 from edgecompile.passes.quantize.samples import Samples
+from edgecompile.passes.quantize.small_weights import store_as_palettes, store_in_bytes
 from edgecompile.passes.quantize.weight_only import weight_only
 
 # The network after `preparing_passes` (not to be changed), the samples if there are any, the recipe, nodes to
@@ -21,4 +22,6 @@ REWRITES: Mapping[str, Rewrite] = {
     "dynamic": quantize_dynamically,
     "half": store_in_half,
     "weight-only": weight_only,
+    "bytes": store_in_bytes,
+    "palettes": store_as_palettes,
 }

@@ -23,8 +23,8 @@ EXAMPLES = settings(max_examples=5, deadline=None)
 IMAGE = "float[2,6,8,9]"
 UNARY = """
     Abs Acos Asin Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity
-    LeakyRelu LogSoftmax Mish Neg Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Swish Tan Tanh
-    ThresholdedRelu
+    LeakyRelu LogSoftmax Mish Neg Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign
+    Swish Tan Tanh ThresholdedRelu
 """.split()
 # Of what is in (-1, 1) only.
 LIMITED = {"Acos", "Asin", "Atanh"}
@@ -285,7 +285,7 @@ CASES: dict[str, tuple[str, str, str, str]] = {
 # Attributes of Resize, and what it becomes.
 RESIZES = {
     'mode="nearest"': "upsample_nearest_neighbor upsample_nearest_neighbor",
-    'mode="nearest", coordinate_transformation_mode="align_corners"': "gather gather",
+    'mode="nearest", coordinate_transformation_mode="align_corners"': "upsample_nearest_neighbor gather",
     'mode="linear"': "resize",
     'mode="linear", coordinate_transformation_mode="align_corners"': "resize",
     'mode="linear", coordinate_transformation_mode="asymmetric"': "resize",
@@ -351,7 +351,7 @@ def test_convolutions(data: st.DataObject) -> None:
     sizes = [(k - 1) * d + extra for k, d, extra in zip(kernel, dilations, more, strict=True)]
     pads = data.draw(st.lists(st.integers(0, 2), min_size=2 * rank, max_size=2 * rank))
     x, weights, bias = normal(2, 4, *sizes), normal(4, 4 // group, *kernel, seed=1), normal(4, seed=2)
-    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": group}
+    attributes: dict[str, Any] = {"strides": strides, "dilations": dilations, "pads": pads, "group": group}
     check(as_model(node_model("Conv", [x, weights, bias], constants=(1, 2), **attributes)))
 
 
@@ -368,7 +368,7 @@ def test_transposed_convolutions(data: st.DataObject) -> None:
     axes = zip(sizes, strides, kernel, dilations, pads[:rank], pads[rank:], extra, strict=True)
     assume(all(s * (n - 1) + d * (k - 1) + 1 - low - high + e > 0 for n, s, k, d, low, high, e in axes))
     x, weights, bias = normal(2, 4, *sizes), normal(4, 4 // group, *kernel, seed=1), normal(4, seed=2)
-    attributes = {
+    attributes: dict[str, Any] = {
         "strides": strides,
         "dilations": dilations,
         "pads": pads,
@@ -385,7 +385,7 @@ def test_pools(data: st.DataObject) -> None:
     numbers = st.lists(st.integers(1, 3), min_size=rank, max_size=rank)
     kernel, strides = data.draw(numbers), data.draw(numbers)
     pads = [data.draw(st.integers(0, k - 1)) for k in (*kernel, *kernel)]
-    attributes = {
+    attributes: dict[str, Any] = {
         "kernel_shape": kernel,
         "strides": strides,
         "pads": pads,
@@ -450,3 +450,38 @@ def test_weights_in_blocks_of_four_bits() -> None:
 
 def test_every_operator_of_the_table_can_be_written() -> None:
     assert set(TABLE.operators) == set(WRITERS)
+
+
+def test_numbers_and_integers_at_the_borders() -> None:
+    text = (
+        "agraph (float x, int64[3] i, bool[3] b) => (float y, int64[3] j, bool[3] c) "
+        "{ y = Exp(x) j = Neg(i) c = Not(b) }"
+    )
+    program = program_of(model(text))
+    assert [result.dtype for result in program.inputs] == ["float32", "int32", "int32"]
+    assert [result.shape for result in program.outputs] == [(1,), (3,), (3,)]
+    check(model(text))
+
+
+def test_names_that_would_clash() -> None:
+    """MIL calls the results of an operation, and its constants, as the operation with something behind it."""
+    text = (
+        "agraph (float[2,6] x) => (float[2,3] s_1, float[2,6] int32) <int64[2] n={3,3}> "
+        "{ s_0, s_1 = Split<axis=1>(x, n) s_axis_0 = Exp(s_0) "
+        "t = Concat<axis=1>(s_axis_0, s_0) int32 = Relu(t) }"
+    )
+    network = model(text)
+    for node, name in zip(network.graph.graph, ("s", "s_0", "s_axis_0", "1st layer"), strict=True):
+        node.name = name
+    check(network)
+
+
+def test_integers_of_a_quantized_network_are_moved() -> None:
+    """Of 8 bits, also at the borders, as in TensorFlow Lite files."""
+    text = (
+        "agraph (int8[1,4,6,3] x) => (int8[1,24,2] y) "
+        "<float s={0.05}, int8 z={3}, int64[3] h={1,24,3}, int64[1] a={0}, int64[1] b={2}, int64[1] c={2}> "
+        "{ t = Transpose<perm=[0,2,1,3]>(x) r = Reshape(t, h) u = Slice(r, a, b, c) "
+        "d = DequantizeLinear(u, s, z) e = Relu(d) y = QuantizeLinear(e, s, z) }"
+    )
+    assert "transpose reshape slice_by_index dequantize relu quantize" in " ".join(check(model(text)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from edgecompile.errors import InputError, InternalError, MissingToolError, Unsu
 from edgecompile.lower.lower import usual_plans
 from edgecompile.packaging.formats import find_format
 from edgecompile.packaging.options import PackageOptions
-from edgecompile.toolchain.cuda import Nvcc, Nvrtc, find_cuda_compiler, find_nvrtc
+from edgecompile.toolchain.cuda import CudaCompiler, Nvcc, Nvrtc, find_cuda_compiler, find_nvrtc
 from edgecompile.tuning.tune import TuneOptions, list_tasks
 from edgecompile.verify import verify_artifact
 from tests.support.networks import save, small_cnn, stateful_lstm, wide_chain
@@ -90,25 +91,33 @@ def test_an_integer_network_computes_the_same_bits(tmp_path: Path) -> None:
     assert verify_artifact(artifact).verification.max_error == 0.0
 
 
-def test_nvrtc_and_nvcc_find_the_same_kernels(network: Artifact, tmp_path: Path) -> None:
+def compiler_called(which: str) -> CudaCompiler:
     library, nvcc = find_nvrtc(), shutil.which("nvcc")
-    if library is None or nvcc is None:
-        pytest.skip("needs nvcc and NVRTC (pip install 'edgecompile[cuda]')")
+    if which == "nvcc" and nvcc is not None:
+        return Nvcc(nvcc)
+    if which == "NVRTC" and library is not None:
+        return Nvrtc(library)
+    pytest.skip(f"no {which} (pip install 'edgecompile[cuda]' brings NVRTC)")
+
+
+@pytest.mark.parametrize("which", ["nvcc", "NVRTC"])
+def test_each_compiler_makes_the_same_bytes_again(network: Artifact, which: str) -> None:
+    compiler = compiler_called(which)
     source = (network.path / "cuda" / "kernels.cu").read_text()
-    both = [compiler.compile(source, "sm_90") for compiler in (Nvrtc(library), Nvcc(nvcc))]
-    names = [[figures.name for figures in binary.figures] for binary in both]
-    assert names[0] == names[1] != []
-    assert all(binary.cubin.startswith(b"\x7fELF") and b".target sm_90" in binary.ptx for binary in both)
+    first, second = (compiler.compile(source, "sm_90") for _ in range(2))
+    assert first == second
+    assert first.cubin.startswith(b"\x7fELF")
+    assert b".target sm_90" in first.ptx
+    # Functions are declared in front, and then defined.
+    names = re.findall(r"__global__ void (?:__launch_bounds__\(\d+\) )?(\w+)", source)
+    assert {figures.name for figures in first.figures} == set(names) != set()
+    assert re.fullmatch(rf"{which} \d+\.\d+", compiler.version)
 
 
 @pytest.mark.parametrize("which", ["nvcc", "NVRTC"])
 def test_code_that_does_not_compile_is_our_mistake(which: str) -> None:
-    library, nvcc = find_nvrtc(), shutil.which("nvcc")
-    if (which == "nvcc" and nvcc is None) or (which == "NVRTC" and library is None):
-        pytest.skip(f"no {which} (pip install 'edgecompile[cuda]')")
-    compiler = Nvcc(str(nvcc)) if which == "nvcc" else Nvrtc(Path(str(library)))
     with pytest.raises(InternalError, match=r"EC1351.*error: identifier .nonsense. is undefined"):
-        compiler.compile("__global__ void odd() { nonsense(); }", "sm_87")
+        compiler_called(which).compile("__global__ void odd() { nonsense(); }", "sm_87")
 
 
 def test_without_a_compiler_for_cuda_the_install_line_is_named(

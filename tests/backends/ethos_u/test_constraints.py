@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecompile.backends.ethos_u.backend import configuration
-from edgecompile.backends.ethos_u.constraints import TABLE, check_network
-from edgecompile.backends.tflite.pipeline import tflite_passes
+from edgecompile.backends.ethos_u.backend import configuration, ethos_u_passes
+from edgecompile.backends.ethos_u.constraints import TABLE
+from edgecompile.backends.ethos_u.partition import refusals
+from edgecompile.backends.tflite.export import check_quantized
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
 from edgecompile.core.target import find_target, load_targets
@@ -20,14 +21,14 @@ from tests.support.networks import small_cnn
 from tests.support.operators import normal
 from tests.support.quantized import as_model, one_operator
 
-_STEPS = [np.array(numbers) for numbers in ((0,), (9,), (3,), (2,))]
+_STEPS = [np.array(numbers) for numbers in ((0,), (9,), (1,), (2,))]
 REFUSED: dict[str, tuple[Callable[[], Model], str]] = {
     "strides": (lambda: _conv(strides=[4, 4], pads=[1, 1, 1, 1]), "strides are at most 3"),
     "function": (lambda: one_operator("Mish", [ROWS]), "Mish cannot be computed by ethos-u55-128"),
     "factor": (lambda: _resize(3), "one factor of 2, 4 or 8"),
     "steps": (
-        lambda: one_operator("Slice", [X, *_STEPS], constants=[1, 2, 3, 4]),
-        "Steps are larger than 1 along",
+        lambda: one_operator("Slice", [ROWS, *_STEPS], constants=[1, 2, 3, 4]),
+        "Steps are larger than 1 along .* Fix: give the data four axes",
     ),
     "indices": (
         lambda: one_operator("Gather", [ROWS, np.array([3, 1])], constants=[1], axis=0),
@@ -52,8 +53,11 @@ def _resize(factor: int) -> Model:
 def check(model: Model, name: str = "ethos-u55-128") -> None:
     """Raise what `compile` does for `model`."""
     target = find_target(name)
-    prepared, _ = Pipeline(tflite_passes(integer_io=True, uniform=True)).run(model)
-    check_network(prepared, configuration(target), target)
+    prepared, _ = Pipeline(ethos_u_passes()).run(model)
+    check_quantized(prepared, name)
+    refused = refusals(prepared, configuration(target), target)
+    if refused:
+        raise UnsupportedError(*(problem for problems in refused.values() for problem in problems))
 
 
 @pytest.mark.parametrize("name", REFUSED)

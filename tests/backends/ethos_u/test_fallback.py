@@ -15,7 +15,8 @@ from edgecompile.backends.ethos_u.backend import configuration
 from edgecompile.backends.ethos_u.constraints import TABLE
 from edgecompile.backends.ethos_u.execute import EMULATOR, run_ethos_u
 from edgecompile.core.model import Model
-from edgecompile.errors import UnsupportedError, UsageError
+from edgecompile.core.target import EthosU
+from edgecompile.errors import InternalError, Problem, UnsupportedError, UsageError
 from tests.support import split_networks
 from tests.support.ethos_u import needs_vela
 from tests.support.ethos_u_artifacts import built, compare, request_for
@@ -75,13 +76,12 @@ def test_one_arena_holds_the_tensors_of_cpu_and_npu(tmp_path: Path) -> None:
 def test_a_layer_that_vela_rejects_is_left_to_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without our own rule about them it sees steps along the channels."""
-    lax = replace(TABLE, operators=dict(TABLE.operators) | {"Slice": ()})
+    """Without our own rule about it."""
+    lax = replace(TABLE, operators=dict(TABLE.operators) | {"Gather": ()})
     monkeypatch.setattr("edgecompile.backends.ethos_u.partition.TABLE", lax)
-    artifact, model, figures = built(split_networks.every_other_channel(), tmp_path / "net.edge", REQUEST)
+    artifact, model, figures = built(split_networks.rows_in_another_order(), tmp_path / "net.edge", REQUEST)
     (entry,) = figures["fallback"]["nodes"]
-    assert entry["operator"] == "Slice"
-    assert entry["reasons"] == ["StridedSlice with unsupported stride axis"]
+    assert (entry["operator"], entry["reasons"]) == ("Gather", ["Unsupported opType"])
     assert compare(artifact, model, SAMPLES) == f"qemu and {EMULATOR}"
 
 
@@ -95,6 +95,21 @@ def test_without_fallback_it_is_offered(tmp_path: Path) -> None:
         built(split_networks.cpu_in_the_middle(), tmp_path / "net.edge", replace(REQUEST, fallback="none"))
 
 
+@pytest.mark.parametrize("emit", ["lib", "tflite"])
+def test_inputs_and_outputs_keep_their_order(emit: str, tmp_path: Path) -> None:
+    request = request_for("ethos-u55-128", emit=emit)
+    artifact, model, _ = built(split_networks.second_input_first(), tmp_path / "net.edge", request)
+    assert compare(artifact, model, SAMPLES, EMULATOR) == EMULATOR
+
+
+@pytest.mark.parametrize("make", [split_networks.every_other_channel, split_networks.chosen_channels])
+def test_channels_are_taken_by_the_npu(make: Callable[[], Model], tmp_path: Path) -> None:
+    request = request_for("ethos-u55-128")
+    artifact, model, _ = built(make(), tmp_path / "net.edge", request)
+    assert [node.op_type for node in model.graph.graph].count("ConvNhwc") == 2
+    compare(artifact, model, SAMPLES, EMULATOR)
+
+
 def test_an_ethos_u65_has_a_cortex_a_beside_it(tmp_path: Path) -> None:
     if shutil.which("qemu-aarch64") is None:
         pytest.skip("qemu-aarch64 not found (apt install qemu-user)")
@@ -103,3 +118,16 @@ def test_an_ethos_u65_has_a_cortex_a_beside_it(tmp_path: Path) -> None:
     assert compare(artifact, model, SAMPLES) == f"qemu and {EMULATOR}"
     assert (artifact.path / "src" / "net_npu1.c").is_file()
     assert configuration(artifact.target).cores == 2
+
+
+def test_the_node_that_crashes_vela_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the second convolution does, whose weights have a name in the file."""
+
+    def crashes(data: bytes, npu: EthosU, form: str, name: str, separate: bool = False) -> None:
+        if b"Conv7/weights" in data:
+            raise InternalError(Problem("EC1540", "Vela crashed", name, f"{len(data)} bytes"))
+        raise UnsupportedError(Problem("EC4541", "no", name))
+
+    monkeypatch.setattr("edgecompile.backends.ethos_u.backend.compile_network", crashes)
+    with pytest.raises(InternalError, match=r"EC1540\] Vela crashed at 'Conv7'"):
+        built(split_networks.two_convolutions(), tmp_path / "net.edge", REQUEST)

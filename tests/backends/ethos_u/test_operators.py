@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecompile.backends.ethos_u.backend import configuration
-from edgecompile.backends.ethos_u.constraints import check_network
+from edgecompile.backends.ethos_u.backend import configuration, ethos_u_passes
 from edgecompile.backends.ethos_u.emulator.emulator import Emulator
 from edgecompile.backends.ethos_u.files import read_program, write_segment
+from edgecompile.backends.ethos_u.partition import refusals
 from edgecompile.backends.ethos_u.vela import compile_network
 from edgecompile.backends.tflite.export import export_tflite
 from edgecompile.backends.tflite.pipeline import tflite_passes
@@ -32,8 +32,8 @@ CASES = [(name, "ethos-u55-128") for name in NETWORKS] + [(name, "ethos-u65-512"
 def test_the_stream_computes_the_same_integers(name: str, target_name: str, tmp_path: Path) -> None:
     target = find_target(target_name)
     npu = configuration(target)
-    model, _ = Pipeline(tflite_passes(integer_io=True, uniform=True)).run(NETWORKS[name]())
-    check_network(model, npu, target)
+    model, _ = Pipeline(ethos_u_passes()).run(NETWORKS[name]())
+    assert not refusals(model, npu, target)
     separate = len(model.inputs) == len(model.outputs) == 1
     file = export_tflite(model)
     compiled = compile_network(file, npu, "Raw", "net", separate)

@@ -58,12 +58,17 @@ def test_a_network_becomes_a_file_with_one_operator() -> None:
 
 
 @needs_vela
-def test_an_operator_that_is_rejected_is_named() -> None:
+def test_an_operator_that_is_rejected_is_named_and_the_file_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     data = file_of("DEPTH_TO_SPACE", (1, 16, 16, 4), "DepthToSpaceOptions", BlockSize=2)
-    with pytest.raises(
-        UnsupportedError, match=r"EC4541\] Vela does not compile DEPTH_TO_SPACE .* at 'layer/result'"
-    ):
+    message = r"EC4541\] Vela does not compile DEPTH_TO_SPACE .* at 'layer/result'.*rejects is in .*/edge"
+    with pytest.raises(UnsupportedError, match=message) as caught:
         compile_network(data, NPU, "Raw", "depth")
+    assert caught.value.exit_code == 4
+    (kept,) = tmp_path.glob("edgecompile-depth-*.tflite")
+    assert kept.read_bytes() == data
 
 
 def test_a_rejection_without_an_operator_keeps_its_reason() -> None:
@@ -74,10 +79,13 @@ def test_a_rejection_without_an_operator_keeps_its_reason() -> None:
 @needs_vela
 def test_after_a_crash_the_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(InternalError, match=r"EC1540\] Vela crashed at 'junk'.*SIGSEGV.*junk-\w+\.tflite"):
+    with pytest.raises(
+        InternalError, match=r"EC1540\] Vela crashed at 'junk'.*SIGSEGV.*junk-\w+\.tflite"
+    ) as caught:
         compile_network(b"no file at all", NPU, "Raw", "junk")
     (kept,) = tmp_path.glob("edgecompile-junk-*.tflite")
     assert kept.read_bytes() == b"no file at all"
+    assert caught.value.exit_code == 1
 
 
 def test_without_vela_the_install_line_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,11 @@ from tests.support.transformers import encoder
 
 _PADS = np.array([0, 0, 1, 1, 0, 0, 1, 1])
 REFUSED: dict[str, tuple[Callable[[], Model], str]] = {
-    "operator": (lambda: one_operator("CumSum", [ROWS, np.int64(1)], constants=[1]), "none of its operators"),
+    "operator": (
+        lambda: one_operator("CumSum", [ROWS, np.asarray(1)], constants=[1]),
+        "none of its operators",
+    ),
+    "16 bits": (lambda: one_operator("Relu", [ROWS], "int16"), "Quantized tensors are uint8"),
     "axes": (
         lambda: one_operator("Transpose", [normal(2, 1, 3, 2, 2, 2)], perm=[0, 2, 1, 3, 5, 4]),
         "at most five axes",
@@ -76,6 +81,14 @@ def test_v68_has_no_floats() -> None:
         check(as_model(encoder(1)), "hexagon-v68")
     assert caught.value.exit_code == 4
     check(as_model(encoder(1)), "hexagon-v69")
+
+
+def test_v68_pads_with_zero() -> None:
+    window: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    with pytest.raises(UnsupportedError, match=r"EC4590\] MaxPool .*where padding counts as 0"):
+        check(one_operator("MaxPool", [X], **window), "hexagon-v68")
+    check(one_operator("MaxPool", [X], **window), "hexagon-v69")
+    check(one_operator("MaxPool", [abs(X)], **window), "hexagon-v68")
 
 
 def test_all_reasons_are_given_at_once() -> None:

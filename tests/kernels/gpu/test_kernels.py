@@ -39,6 +39,13 @@ def test_convolutions() -> None:
             "depthwise, strided": conv(
                 1, 9, 8, 6, weights=(6, 1, 5, 5), pads=[2, 2, 2, 2], group=6, strides=[2, 2]
             ),
+            "depthwise, several pixels": conv(1, 30, 61, 24, weights=(24, 1, 3, 3), pads=pads, group=24),
+            "depthwise, strided, several pixels": conv(
+                1, 61, 63, 12, weights=(12, 1, 5, 5), pads=[1, 2, 2, 1], group=12, strides=[2, 2]
+            ),
+            "depthwise, dilated": conv(
+                1, 12, 12, 4, weights=(4, 1, 3, 3), pads=[2, 2, 2, 2], group=4, dilations=[2, 2]
+            ),
             "one dimension": conv(1, 40, 1, 3, weights=(6, 3, 5, 1), pads=[2, 0, 2, 0]),
             "a long sum": conv(1, 3, 3, 128, weights=(16, 128, 3, 3), pads=pads),
             "transposed": node_case(

@@ -109,7 +109,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 def matmul(x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
     left = np.swapaxes(x, -1, -2) if transpose_x else x
     right = np.swapaxes(y, -1, -2) if transpose_y else y
-    return np.matmul(left, right)
+    return np.asarray(np.matmul(left, right))
 
 
 @computes("einsum")

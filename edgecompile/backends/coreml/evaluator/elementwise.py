@@ -80,7 +80,7 @@ def erf(x: Array) -> Array:
     size = np.abs(x.astype(np.float64))
     t = 1 / (1 + 0.3275911 * size)
     series = np.polyval([1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0.0], t)
-    return np.sign(x) * (1 - series * np.exp(-size * size))
+    return np.asarray(np.sign(x) * (1 - series * np.exp(-size * size)))
 
 
 @computes("log")
@@ -121,16 +121,18 @@ def elu(x: Array, alpha: Array) -> Array:
 
 @computes("sigmoid_hard")
 def sigmoid_hard(x: Array, alpha: float = 0.2, beta: float = 0.5) -> Array:
-    return np.clip(np.float32(alpha) * x + np.float32(beta), 0, 1)
+    return np.asarray(np.clip(np.float32(alpha) * x + np.float32(beta), 0, 1))
 
 
 @computes("gelu")
 def gelu(x: Array, mode: str = "EXACT") -> Array:
     if mode == "EXACT":
-        return x * (1 + erf(x / np.sqrt(np.float32(2)))) / 2
+        return np.asarray(x * (1 + erf(x / np.sqrt(np.float32(2)))) / 2)
     if mode != "TANH_APPROXIMATION":
         raise ValueError(f"mode {mode}")
-    return x * (1 + np.tanh(np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3))) / 2
+    return np.asarray(
+        x * (1 + np.tanh(np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3))) / 2
+    )
 
 
 @computes("select")
@@ -146,7 +148,7 @@ def cast(x: Array, dtype: str) -> Array:
 @computes("softmax")
 def softmax(x: Array, axis: int = -1) -> Array:
     powers = np.exp(x - x.max(int(axis), keepdims=True))
-    return powers / powers.sum(int(axis), keepdims=True)
+    return np.asarray(powers / powers.sum(int(axis), keepdims=True))
 
 
 @computes("cumsum")

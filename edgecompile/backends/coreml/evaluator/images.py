@@ -142,11 +142,11 @@ def sample_points(size: int, new: int, mode: str) -> Array:
         points = (i + 0.5) * size / new - 0.5
     else:
         raise ValueError(f"sampling_mode {mode}")
-    return np.clip(points, 0, size - 1)
+    return np.asarray(np.clip(points, 0, size - 1))
 
 
 def _interpolate(x: Array, axis: int, points: Array) -> Array:
     low = np.floor(points).astype(int)
     high = np.minimum(low + 1, x.shape[axis] - 1)
     part = (points - low).astype(np.float32).reshape(-1, *[1] * (x.ndim - axis - 1))
-    return x.take(low, axis) * (1 - part) + x.take(high, axis) * part
+    return np.asarray(x.take(low, axis) * (1 - part) + x.take(high, axis) * part)

@@ -47,7 +47,7 @@ def layer_norm(
 @computes("l2_norm")
 def l2_norm(x: Array, epsilon: float = 1e-6) -> Array:
     total = np.square(x).sum((-3, -2, -1), keepdims=True)
-    return x / np.sqrt(total + epsilon)
+    return np.asarray(x / np.sqrt(total + epsilon))
 
 
 @computes("local_response_norm")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edgecompile.backends.coreml.evaluator.elementwise import sigmoid_hard
 from edgecompile.backends.coreml.evaluator.program import Array
 from edgecompile.backends.coreml.evaluator.registry import computes
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0),

@@ -8,11 +8,11 @@ those of MIL.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-Function = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-FUNCTIONS: dict[str, Function] = {}
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def computes(*types: str) -> Callable[[Function], Function]:

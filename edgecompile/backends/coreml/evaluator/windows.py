@@ -39,4 +39,4 @@ def windows(x: Array, kernel: Sequence[int], strides: Sequence[int], dilations: 
     axes = tuple(range(2, x.ndim))
     seen = np.lib.stride_tricks.sliding_window_view(x, reach, axes)
     where = [slice(None)] * 2 + [slice(None, None, step) for step in (*strides, *dilations)]
-    return seen[tuple(where)]
+    return np.asarray(seen[tuple(where)])

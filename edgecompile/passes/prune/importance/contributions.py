@@ -12,24 +12,32 @@ import numpy as np
 
 from edgecompile.core.model import Model
 from edgecompile.passes.edit import Array
+from edgecompile.passes.prune.contractions import WIDEST
 from edgecompile.passes.prune.groups import Group
 from edgecompile.passes.prune.importance.criterion import Scores, open_groups
 from edgecompile.passes.prune.importance.magnitude import Magnitude
 from edgecompile.passes.prune.importance.readers import Reader, find_readers
-from edgecompile.passes.prune.statistics import observe_moments
+from edgecompile.passes.prune.statistics import WindowMoments, observe_moments
 from edgecompile.passes.quantize.observe import Sample
 
 
 def gram_matrices(model: Model, groups: Sequence[Group], samples: Iterable[Sample]) -> dict[str, Array]:
     """G of each group that a contraction reads, by name, as parts of the power of the readers' results."""
-    readers = find_readers(model, open_groups(groups))
-    contractions = {r.contraction.name: r.contraction for some in readers.values() for r in some}
-    moments = observe_moments(model, list(contractions.values()), samples)
+    readers, moments = readers_and_moments(model, groups, samples)
     return {
         name: sum((_gram(reader, moments.of(reader.contraction.name)) for reader in some), np.zeros(()))
         for name, some in readers.items()
-        if some
     }
+
+
+def readers_and_moments(
+    model: Model, groups: Sequence[Group], samples: Iterable[Sample]
+) -> tuple[dict[str, list[Reader]], WindowMoments]:
+    """Of each group that a contraction reads who does, without very wide ones, and the moments of all."""
+    found = find_readers(model, open_groups(groups), WIDEST)
+    contractions = {r.contraction.name: r.contraction for some in found.values() for r in some}
+    moments = observe_moments(model, list(contractions.values()), samples)
+    return {name: some for name, some in found.items() if some}, moments
 
 
 def without_readers(model: Model, groups: Sequence[Group], known: Iterable[str]) -> Scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -23,8 +24,8 @@ class Reader:
     rows: tuple[Array, ...]
 
 
-def find_readers(model: Model, groups: Iterable[Group]) -> dict[str, list[Reader]]:
-    """The contractions that read each group's units, by the group's name."""
+def find_readers(model: Model, groups: Iterable[Group], widest: float = inf) -> dict[str, list[Reader]]:
+    """The contractions that read each group's units, in rows of at most `widest`, by the group's name."""
     of_weights: dict[str, list[Contraction]] = {}
     for contraction in find_contractions(model):
         of_weights.setdefault(contraction.weights, []).append(contraction)
@@ -34,6 +35,7 @@ def find_readers(model: Model, groups: Iterable[Group]) -> dict[str, list[Reader
             for member in group.members
             if member.role == "consumer"
             for contraction in of_weights.get(member.initializer, ())
+            if contraction.width <= widest
         ]
         for group in groups
     }

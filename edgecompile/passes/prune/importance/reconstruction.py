@@ -15,10 +15,9 @@ import numpy as np
 from edgecompile.core.model import Model
 from edgecompile.passes.edit import Array
 from edgecompile.passes.prune.groups import Group
-from edgecompile.passes.prune.importance.contributions import in_order, without_readers
-from edgecompile.passes.prune.importance.criterion import Scores, open_groups, require_samples
-from edgecompile.passes.prune.importance.readers import Reader, find_readers
-from edgecompile.passes.prune.statistics import observe_moments
+from edgecompile.passes.prune.importance.contributions import in_order, readers_and_moments, without_readers
+from edgecompile.passes.prune.importance.criterion import Scores, require_samples
+from edgecompile.passes.prune.importance.readers import Reader
 from edgecompile.passes.quantize.observe import Sample
 
 # Added to the moments' diagonal, as a part of its mean: few samples say little about rare combinations.
@@ -34,10 +33,7 @@ class Reconstruction:
     """
 
     def score(self, model: Model, groups: Sequence[Group], samples: Iterable[Sample] | None) -> Scores:
-        given = require_samples(samples, "reconstruction")
-        readers = {name: some for name, some in find_readers(model, open_groups(groups)).items() if some}
-        contractions = {r.contraction.name: r.contraction for some in readers.values() for r in some}
-        moments = observe_moments(model, list(contractions.values()), given)
+        readers, moments = readers_and_moments(model, groups, require_samples(samples, "reconstruction"))
         scores = without_readers(model, groups, readers)
         for name, some in readers.items():
             systems = [_System(reader, moments.of(reader.contraction.name)) for reader in some]

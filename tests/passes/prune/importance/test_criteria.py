@@ -13,6 +13,7 @@ from edgecompile.errors import InputError, UsageError
 from edgecompile.passes.prune.groups import Group, find_groups
 from edgecompile.passes.prune.importance.batch_norm_gamma import BatchNormGamma
 from edgecompile.passes.prune.importance.methods import METHODS, find_method
+from edgecompile.passes.prune.importance.readers import find_readers
 from edgecompile.passes.quantize.observe import Executor
 from tests.passes.prune.importance.networks import convolutions, dense, inner_group, network, noise
 
@@ -97,6 +98,12 @@ def test_what_nobody_reads_is_worth_nothing() -> None:
         found = scores(name, model)
         assert found.argmin() == 2, name
         assert found[2] < 0.1 * np.sort(found)[1], name
+
+
+def test_very_wide_readers_do_not_count() -> None:
+    model = dense(rng.standard_normal((5, 4)), np.zeros(4), rng.standard_normal((4, 3)))
+    group = inner_group(model)
+    assert [len(find_readers(model, [group], widest)[group.name]) for widest in (3, 4)] == [0, 1]
 
 
 def test_reconstruction_sees_that_one_of_two_equal_units_can_go() -> None:
