@@ -34,7 +34,7 @@ from edgecompile.tuning.extract import KernelTask
 from edgecompile.tuning.maintain import select, write_records
 from edgecompile.tuning.record import Record, Trial, canonical, encode
 from edgecompile.tuning.session import Budget, Progress
-from edgecompile.tuning.shipped import SHIPPED
+from edgecompile.tuning.shipped import OTHERS, SHIPPED
 from edgecompile.tuning.tune import TuneOptions, list_tasks, open_session
 
 # Trials of a first round over all kernels; each further round has twice as many. Between rounds the cost
@@ -137,9 +137,10 @@ def wanted(tasks: Sequence[KernelTask], goal: int) -> int:
 def ship(plan: TargetPlan, records: Path) -> tuple[int, int]:
     """Write what is shipped for one target to tuning_logs/; returns how many records, and their bytes."""
     tasks = collect_tasks(plan, records / "networks")
-    chosen = choose(current(Database.open(records / plan.target), tasks), plan.bytes)
-    destination = data_folder(SHIPPED) / plan.target / "campaign.jsonl"
-    return write_records(chosen, destination), destination.stat().st_size
+    best, others = choose(current(Database.open(records / plan.target), tasks), plan.bytes)
+    folder = data_folder(SHIPPED) / plan.target
+    count = write_records(best, folder / "best.jsonl") + write_records(others, folder / OTHERS)
+    return count, sum(path.stat().st_size for path in folder.iterdir())
 
 
 def current(database: Database, tasks: Sequence[KernelTask]) -> Database:
@@ -162,18 +163,18 @@ def current(database: Database, tasks: Sequence[KernelTask]) -> Database:
     return kept
 
 
-def choose(database: Database, limit: int) -> list[Record]:
+def choose(database: Database, limit: int) -> tuple[list[Record], list[Trial]]:
     """The best of each kernel and its default, and others by chance as far as `limit` bytes go.
 
     Those by chance teach a cost model what is slow.
     """
-    chosen = select(database, best=1, others=0)
-    room = limit - sum(len(encode(record)) for record in chosen)
-    taken = {record.identity for record in chosen if isinstance(record, Trial)}
+    best = select(database, best=1, others=0)
+    room = limit - sum(len(encode(record)) for record in best)
+    taken = {record.identity for record in best if isinstance(record, Trial)}
     others = [trial for trial in succeeded(database.trials) if trial.identity not in taken]
     random.Random(0).shuffle(others)
     sizes = itertools.accumulate(len(encode(trial)) for trial in others)
-    return [*chosen, *(trial for trial, size in zip(others, sizes, strict=True) if size <= room)]
+    return best, [trial for trial, size in zip(others, sizes, strict=True) if size <= room]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -43,7 +43,7 @@ Row = dict[str, Any]
 Array = np.ndarray[Any, Any]
 
 SCHEMA_VERSION = 1
-SEEDS = 5
+SEEDS = 3
 # Where curves are read off, in trials.
 POINTS = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 GOOD = 0.95

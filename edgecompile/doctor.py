@@ -36,6 +36,7 @@ class Check:
 # Optional programs: name, what it is for, the line that installs it.
 PROGRAMS: tuple[tuple[str, str, str], ...] = (
     ("gcc", "executables for this machine", "apt install gcc libc6-dev"),
+    ("g++", "the simulated GPU", "apt install g++"),
     ("arm-none-eabi-gcc", "Cortex-M firmware", "apt install gcc-arm-none-eabi libnewlib-arm-none-eabi"),
     ("qemu-aarch64", "executing 64-bit Arm programs here", "apt install qemu-user"),
     ("qemu-arm", "executing 32-bit Arm programs here", "apt install qemu-user"),

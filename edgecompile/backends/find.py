@@ -65,7 +65,10 @@ def find_executor(target: Target, emit: Emit) -> Executor | None:
 
 
 def find_linker(target: Target) -> Linker | None:
-    """What links the program for an artifact of `target`; None where toolchain/build.py does."""
+    """What links the program for an artifact of `target`; None where toolchain/build.py does.
+
+    A plug-in is an entry point of the group "edgecompile.linkers".
+    """
     linker: Linker | None = _find(_LINKERS, "edgecompile.linkers", target.backend)
     return linker
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgecompile.lower.cuda import GpuKernel, Launch
 from edgecompile.lower.entry import comment_text, templates
+from edgecompile.lower.grids import GpuKernel, Launch
 from edgecompile.lower.program import Step
 from edgecompile.lower.storage import Location, Storage
 

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from edgecompile.core.integer import DOMAIN, Multiplier, Rounding
 from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.pipeline import PassResult
-from edgecompile.passes.edit import add_initializer, constant_of, static_shape
+from edgecompile.passes.edit import Array, add_initializer, constant_of, static_shape
 from edgecompile.passes.rewriting import become, finish, graph_of
 
 
@@ -44,7 +44,7 @@ class SelectByConvolution:
         weights[np.arange(len(channels)), channels] = 1
         one = Multiplier.of([1.0] * len(channels), self.rounding)
         assert one.shift is not None
-        constants = {
+        constants: dict[str, Array] = {
             "weights": weights,
             "bias": np.full(len(channels), -info.zero_point, np.int32),
             "multiplier": one.multiplier,
@@ -59,7 +59,7 @@ class SelectByConvolution:
         return True
 
 
-def _channels(node: ir.Node) -> np.ndarray | None:
+def _channels(node: ir.Node) -> Array | None:
     """The channels that `node` takes of an image, in order; None when it does something else."""
     shape = static_shape(node.inputs[0]) if node.inputs else None
     if node.domain or shape is None or len(shape) != 4:

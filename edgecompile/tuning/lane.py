@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from edgecompile.core.device import Device
 from edgecompile.core.store import cache_dir
 from edgecompile.errors import DeviceError, EdgeCompileError, Problem
 from edgecompile.tuning.builder import Trials
 from edgecompile.tuning.measure import Bench, Meter, Outcome
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 Result = TypeVar("Result")
 
@@ -119,24 +122,34 @@ class Lane:
     def _lease(self, ending: threading.Event) -> Iterator[None]:
         """Be the only session on this device; emulators and stand-ins are nobody's.
 
-        A lock of the operating system, which ends with its process however that ends.
+        Locks of the operating system, which end with their process however that ends. Whoever waits for the
+        device holds the turn: a session that gives it back and wants it again comes after the one that waits.
         """
         if self.bench.device.level != "executed-on-device":
             yield
             return
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
 
         folder = cache_dir() / "leases"
         folder.mkdir(exist_ok=True)
-        lock = FileLock(folder / f"{re.sub(r'[^A-Za-z0-9.-]', '_', self.name)}.lock")
+        name = re.sub(r"[^A-Za-z0-9.-]", "_", self.name)
+        turn, lock = (FileLock(folder / f"{name}.{kind}") for kind in ("turn", "lock"))
         until = time.monotonic() + _LEASE_S
+        try:
+            self._acquire(turn, until, ending)
+            self._acquire(lock, until, ending)
+            turn.release()
+            yield
+        finally:
+            turn.release()
+            lock.release()
+
+    def _acquire(self, lock: FileLock, until: float, ending: threading.Event) -> None:
+        from filelock import Timeout
+
         while not lock.is_locked:
             if ending.is_set() or time.monotonic() > until:
                 what, fix = "another session measures on the device", "end it, or use another device"
                 raise DeviceError(Problem("EC7014", what, self.name, f"since {_LEASE_S:.0f} s", fix))
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=0.5)
-        try:
-            yield
-        finally:
-            lock.release()

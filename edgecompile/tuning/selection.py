@@ -85,7 +85,7 @@ def select(target: str, records: Path | None = None) -> Selection:
     Time counts more than instructions, and what was compared in a network more than what was measured by
     itself. Raises InputError (EC3501, EC3504).
     """
-    database = open_records(target, *([records] if records else []))
+    database = open_records(target, *([records] if records else []), best_only=True)
     trials, in_network = best_trials(database, target), {}
     gains: dict[str, list[float]] = {}
     for key, trial in trials.items():

@@ -8,32 +8,34 @@ from functools import cache
 from pathlib import Path
 
 from edgecompile.core.data import data_folder
-from edgecompile.tuning.database import Database
+from edgecompile.tuning.database import Database, find_journals
 from edgecompile.tuning.record import Record
 
 SHIPPED = "tuning_logs"
+# Files of records from which nothing is built: candidates by chance, for cost models to learn from.
+OTHERS = "others.jsonl"
 # The target "host" is whatever machine this is; on one with these instructions and no more, the workloads are
 # those of the target here.
 _SAME_INSTRUCTIONS = {"host": ("x86-64-v3",)}
 
 
-def open_records(target: str, *own: Path) -> Database:
+def open_records(target: str, *own: Path, best_only: bool = False) -> Database:
     """The records in the folders `own` and all shipped ones that count for `target`.
 
-    Raises InputError (EC3501, EC3504).
+    With `best_only` those are left out that are there for cost models. Raises InputError (EC3501, EC3504).
     """
     database = Database.open(*own)
     for name in (target, *_SAME_INSTRUCTIONS.get(target, ())):
         for folder in shipped_folders(name):
-            for record in _read(folder, target):
+            for record in _read(folder, target, best_only):
                 database.add(record)
     return database
 
 
 @cache
-def _read(folder: Path, target: str) -> Sequence[Record]:
+def _read(folder: Path, target: str, best_only: bool) -> Sequence[Record]:
     """The records of a folder, which are read once: they do not change. They count as those of `target`."""
-    found = Database.open(folder)
+    found = Database.open(*(path for path in find_journals(folder) if path.name != OTHERS or not best_only))
     trials = [trial if trial.target == target else replace(trial, target=target) for trial in found.trials]
     records: list[Record] = [*found.workloads.values(), *trials]
     return records

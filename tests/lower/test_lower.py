@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -25,7 +27,7 @@ def with_call(domain: str) -> Model:
     graph = network.graph.graph
     (old,) = (node for node in graph if node.op_type == "Identity")
     data = add_initializer(graph, "data", np.arange(8, dtype=np.uint8))
-    attributes = {calls.WORKSPACE: 48, calls.LAYERS: ["conv", "pool"]}
+    attributes: dict[str, Any] = {calls.WORKSPACE: 48, calls.LAYERS: ["conv", "pool"]}
     new = ir.node("net_npu", [data, old.inputs[0]], attributes, domain=domain, name="net_npu")
     result = new.outputs[0]
     result.name, result.shape, result.type = "b", old.outputs[0].shape, old.outputs[0].type

@@ -10,7 +10,7 @@ import pytest
 from edgecompile.backends.tflite.pipeline import tflite_passes
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
-from edgecompile.passes.describe_moves import DescribeMoves
+from edgecompile.passes.describe_integers import DescribeIntegers
 from edgecompile.passes.prove import generate_inputs
 from edgecompile.passes.quantize.interpreter import Interpreter
 from edgecompile.passes.select_by_convolution import SelectByConvolution
@@ -19,7 +19,7 @@ from tests.support import split_networks
 
 def prepared(model: Model) -> Model:
     """The network in integers, each of which says what it stands for."""
-    return Pipeline((*tflite_passes(integer_io=True), DescribeMoves())).run(model)[0]
+    return Pipeline((*tflite_passes(integer_io=True), DescribeIntegers())).run(model)[0]
 
 
 @pytest.mark.parametrize("make", [split_networks.every_other_channel, split_networks.chosen_channels])

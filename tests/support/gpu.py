@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgecompile.backends.cuda.simulator.build import build_simulator
-from edgecompile.lower.cuda import GpuKernel
+from edgecompile.lower.grids import GpuKernel
 
 Array = np.ndarray[Any, Any]
 

@@ -34,6 +34,15 @@ def cpu_beside() -> Model:
     return graph.model(*map(graph.quantized, results))
 
 
+def real_numbers_in_the_middle() -> Model:
+    """Convolution, a normalization of real numbers, and its sum with what it began with."""
+    graph = QuantizedGraph()
+    first = _conv(graph, graph.input(np.abs(X)), 1)
+    largest = graph.node("ReduceMax", [graph.node("Abs", [first])], keepdims=1)
+    unit = graph.quantized(graph.node("Div", [first, largest]))
+    return graph.model(graph.quantized(graph.node("Add", [unit, first])))
+
+
 def cpu_at_the_end() -> Model:
     """Convolutions of a second input as well, and behind them real numbers: a normalized vector."""
     graph = QuantizedGraph()

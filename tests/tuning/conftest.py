@@ -1,4 +1,4 @@
-"""Tests of tuning know no shipped records, whatever these say today."""
+"""Sessions in tests of tuning know no shipped records, whatever these say today."""
 
 from __future__ import annotations
 

@@ -95,14 +95,14 @@ def test_what_is_shipped_fits_and_has_the_best_and_the_default() -> None:
     for number in range(50):
         database.add(replace(TRIAL, candidate={"rows": number}, value=1e-5 * (1 + number), baseline=2e-5))
     limit = 3000
-    chosen = choose(database, limit)
-    assert limit / 2 < sum(len(encode(record)) for record in chosen) <= limit
-    rows = [record.candidate["rows"] for record in chosen if isinstance(record, Trial)]
-    assert {0, 1} <= set(rows)
-    assert len(rows) > 2
-    assert choose(database, limit) == chosen
+    best, others = choose(database, limit)
+    assert limit / 2 < sum(len(encode(record)) for record in (*best, *others)) <= limit
+    assert [record.candidate["rows"] for record in best if isinstance(record, Trial)] == [0, 1]
+    assert others
+    assert {trial.candidate["rows"] for trial in others} <= set(range(2, 50))
+    assert choose(database, limit) == (best, others)
     # The best is shipped in any case.
-    assert next(record.value for record in choose(database, 1) if isinstance(record, Trial)) == 1e-5
+    assert choose(database, 1) == (best, [])
 
 
 def test_a_target_without_a_plan_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

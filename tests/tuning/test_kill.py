@@ -1,10 +1,11 @@
 """Sessions that are killed at any moment of their lives lose nothing of what they told.
 
-The long form is `KILLS=500 pytest -s tests/tuning/test_kill.py`; it takes about an hour.
+The long form is `KILLS=500 pytest -s tests/tuning/test_kill.py`; it takes an hour or two.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.record import Trial, canonical
@@ -27,53 +29,66 @@ _TOGETHER = 25
 
 @dataclass(frozen=True)
 class Ended:
-    """A session that was killed, or ended before that: its exit status, and how many trials it told of."""
+    """A session: its exit status, how many trials it told of, and when, in seconds from its begin."""
 
     status: int
     told: int
+    times: Sequence[float]
 
 
-def session(network: str, records: Path, temporary: Path, kill_after: float | None = None) -> Ended:
-    """Search and comparison in the network, in a process of its own."""
+def session(network: str, records: Path, after: int = 99, delay: float = 0.0) -> Ended:
+    """Search and comparison in the network, killed some seconds after so many events."""
     command = [sys.executable, "-m", "edgecompile", "tune", network, "--target", "host", "--json"]
     command += ["--records", str(records), "--trials", "16"]
-    # What a killed process leaves behind goes with the test.
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, text=True, env=environment, stdout=pipe, stderr=pipe) as process:
+    # What a killed process leaves behind goes with the test; nobody else's sessions are waited for.
+    folder = Path(network).parent
+    environment = os.environ | {"TMPDIR": str(folder), "EDGECOMPILE_CACHE": str(folder / "cache")}
+    out, begin = folder / "out.txt", time.monotonic()
+    times: list[float] = []
+    with out.open("wb") as stream:
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
         try:
-            out, errors = process.communicate(timeout=kill_after)
-        except subprocess.TimeoutExpired:
+            while len(times) < after and process.poll() is None:
+                times += [time.monotonic() - begin] * (len(_events(out)) - len(times))
+                time.sleep(0.01)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=delay)
+        finally:
             process.kill()
-            out, errors = process.communicate(timeout=60)
-    assert process.returncode in (0, -9), (process.returncode, out, errors)
-    # There may be warnings, and the last line may lack its end.
-    lines = [line for line in errors.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
-    events = [json.loads(line) for line in lines]
-    return Ended(process.returncode, sum(events[-1]["progress"]["trials"]) if events else 0)
+            process.wait()
+    assert process.returncode in (0, -9), (process.returncode, out.read_text())
+    events = _events(out)
+    return Ended(process.returncode, events[-1]["progress"]["measured"] if events else 0, times)
+
+
+def _events(out: Path) -> list[dict[str, Any]]:
+    """There may be warnings, the result is several lines, and the last line may lack its end."""
+    lines = out.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.startswith('{"event"') and line.endswith("\n")]
 
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_told(tmp_path: Path) -> None:
     network = str(save(small_cnn(), tmp_path / "cnn.onnx"))
-    begin = time.monotonic()
-    whole = session(network, tmp_path / "whole", tmp_path)
-    lifetime = time.monotonic() - begin
+    whole = session(network, tmp_path / "whole", delay=600)
     assert (whole.status, whole.told) == (0, 16)
+    begins = [0.0, *whole.times]
     chance, found = random.Random(), Counter[str]()
-    for number in range(_KILLS):
+    for number in range(1, _KILLS + 1):
         records = tmp_path / str(number // _TOGETHER)
         before, _ = known(records)
-        ended = session(network, records, tmp_path, chance.uniform(0, lifetime))
+        phase = chance.randrange(len(whole.times))
+        delay = chance.uniform(0, begins[phase + 1] - begins[phase])
+        ended = session(network, records, phase, delay)
         after, torn = known(records)
-        searched = [trial for trial in after if not trial.network]
-        assert len(searched) >= ended.told
         assert after[: len(before)] == before
-        found.update({"killed": ended.status == -9, "torn": torn, "told": ended.told > 0, "opened": True})
-        found["trials"] += len(after) - len(before)
-    print(dict(found), f"in a life of {lifetime:.1f} s")
+        assert len([trial for trial in after[len(before) :] if not trial.network]) >= ended.told
+        found.update({"killed": ended.status == -9, "after it told": ended.status == -9 and ended.told > 0})
+        found.update({"torn": torn, "trials": len(after) - len(before)})
+        if number % _TOGETHER == 0:
+            print(number, dict(found), flush=True)
     # Locks and files are free at once, and the next session goes on.
     before, _ = known(records)
-    assert session(network, records, tmp_path).status == 0
+    assert session(network, records, delay=600).status == 0
     assert len(known(records)[0]) >= len(before) + 16
 
 

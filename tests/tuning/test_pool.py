@@ -176,6 +176,29 @@ def test_a_device_that_is_not_there_is_left_out_from_the_beginning() -> None:
         made(Unreachable(TIMES)).__enter__()
 
 
+def test_a_busy_session_gives_way_to_one_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGECOMPILE_CACHE", str(tmp_path))
+    ending, began, order = threading.Event(), threading.Event(), list[str]()
+
+    def lane(name: str) -> Lane:
+        def before(run: int) -> None:
+            began.set()
+            order.append(name)
+            time.sleep(0.02)
+
+        device = Scripted(TIMES, before=before, name="board", level="executed-on-device")
+        return Lane(Bench(HOST, device, "seconds"), pause_s=0.001)
+
+    busy, waiting = lane("busy"), lane("waiting")
+    work = threading.Thread(target=lambda: [busy.measure(0, [trials(3)], ending) for _ in range(60)])
+    work.start()
+    began.wait()
+    waiting.measure(0, [trials(3)], ending)
+    work.join()
+    assert order[-1] == "busy"
+    assert "waiting" in order
+
+
 def test_sessions_take_turns_on_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGECOMPILE_CACHE", str(tmp_path))
     device = Scripted(TIMES, name="ssh://me@board", level="executed-on-device")

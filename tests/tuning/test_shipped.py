@@ -45,6 +45,13 @@ def test_own_records_count_beside_them(folder: Path) -> None:
     assert best.value == 1e-5
 
 
+def test_what_is_for_cost_models_is_not_for_compile(folder: Path) -> None:
+    with Journal(folder / "tuning_logs" / "cortex-a72" / "others.jsonl") as journal:
+        journal.append([replace(TRIAL, target="cortex-a72", value=1.0)])
+    assert len(open_records("cortex-a72").trials) == 2
+    assert len(open_records("cortex-a72", best_only=True).trials) == 1
+
+
 def test_what_is_shipped_can_be_read_and_is_no_slower_than_the_default() -> None:
     folders = [folder for folder in data_folder("tuning_logs").iterdir() if folder.is_dir()]
     files = [path for folder in folders for path in folder.iterdir()]

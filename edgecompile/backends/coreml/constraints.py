@@ -5,7 +5,7 @@ From the definitions of MIL's operations, as coremltools documents and checks th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,13 +75,20 @@ def is_real(node: ir.Node, settings: CoreMl) -> bool:
 
 
 def weights_are_constant(node: ir.Node, settings: CoreMl) -> bool:
-    """Weights, biases and other parameters are constant."""
+    """Weights and biases are constant."""
     return all(value is None or _is_known(value) for value in node.inputs[1:])
 
 
+def parameters_are_numbers(node: ir.Node, settings: CoreMl) -> bool:
+    """Scales, biases and other parameters are constant real numbers."""
+    return _are_numbers(node.inputs[1:])
+
+
 def state_is_free(node: ir.Node, settings: CoreMl) -> bool:
-    """Weights, biases and peepholes are constant, there are no lengths of sequences, and time comes first."""
-    known = all(_input(node, index) is None or _is_known(_input(node, index)) for index in (1, 2, 3, 7))
+    """Weights, biases and peepholes are constant real numbers, there are no lengths of sequences, and time
+    comes first.
+    """
+    known = _are_numbers([_input(node, index) for index in (1, 2, 3, 7)])
     return known and _input(node, 4) is None and node.attributes.get_int("layout", 0) == 0
 
 
@@ -140,8 +147,7 @@ def padding_is_known(node: ir.Node, settings: CoreMl) -> bool:
 
 def bounds_are_known(node: ir.Node, settings: CoreMl) -> bool:
     """Indices, sizes, axes and limits are constant."""
-    start = 2 if node.op_type == "Where" else 1
-    return all(value is None or constant_of(value) is not None for value in node.inputs[start:])
+    return _are_numbers(node.inputs[1:])
 
 
 def resizes_an_image(node: ir.Node, settings: CoreMl) -> bool:
@@ -229,7 +235,7 @@ TABLE: Constraints[CoreMl] = Constraints(
         "ArgMax": (is_first_index,),
         "ArgMin": (is_first_index,),
         "AveragePool": (is_real, has_spatial_axes, is_dense, average_is_plain),
-        "BatchNormalization": (is_real, weights_are_constant, has_one_result),
+        "BatchNormalization": (is_real, parameters_are_numbers, has_one_result),
         "Clip": (bounds_are_known,),
         "Conv": (is_real, has_spatial_axes, weights_are_constant),
         "ConvTranspose": (is_real, has_spatial_axes, weights_are_constant, end_is_cut),
@@ -239,14 +245,14 @@ TABLE: Constraints[CoreMl] = Constraints(
         "Gather": _ANY,
         "GatherND": (has_no_batches,),
         "Gemm": _REAL,
-        "GroupNormalization": (is_real, weights_are_constant),
-        "InstanceNormalization": (is_real, weights_are_constant),
+        "GroupNormalization": (is_real, parameters_are_numbers),
+        "InstanceNormalization": (is_real, parameters_are_numbers),
         "LRN": (is_real, window_is_odd),
         "LSTM": (is_real, state_is_free, gates_are_usual),
-        "LayerNormalization": (is_real, weights_are_constant, has_one_result),
+        "LayerNormalization": (is_real, parameters_are_numbers, has_one_result),
         "MaxPool": (is_real, has_spatial_axes, is_dense, has_one_result),
         "Mod": (modulus_is_positive,),
-        "PRelu": (is_real, weights_are_constant),
+        "PRelu": (is_real, parameters_are_numbers),
         "Pad": (padding_is_known,),
         "QuantizeLinear": (is_quantized_here,),
         "Resize": (is_real, resizes_an_image),
@@ -282,6 +288,10 @@ def _fits_half(array: Any) -> bool:
     too_large = finite.max(initial=0) > _GREATEST
     lost = array.size == 1 and finite.size == 1 and 0 < finite.max() < _LEAST
     return not too_large and not lost
+
+
+def _are_numbers(values: Iterable[ir.Value | None]) -> bool:
+    return all(value is None or constant_of(value) is not None for value in values)
 
 
 def _is_known(value: ir.Value | None) -> bool:

@@ -19,7 +19,7 @@ UNARY = {
 BINARY = {
     "Add": "add", "And": "logical_and", "Div": "real_div", "Equal": "equal", "Greater": "greater",
     "GreaterOrEqual": "greater_equal", "Less": "less", "LessOrEqual": "less_equal", "Max": "maximum",
-    "Mean": "add", "Min": "minimum", "Mod": "mod", "Mul": "mul", "Or": "logical_or", "Pow": "pow",
+    "Mean": "add", "Min": "minimum", "Mod": "mod", "Mul": "mul", "Or": "logical_or",
     "Sub": "sub", "Sum": "add", "Xor": "logical_xor",
 }  # fmt: skip
 REDUCTIONS = {
@@ -72,6 +72,14 @@ WRITERS.update({name: _reduction(kind) for name, kind in REDUCTIONS.items()})
 def neg(view: NodeView) -> None:
     integer = view.dtype() == "int32"
     view.finish(view.emit("mul", x=view.variable(0), y=-1 if integer else view.number(-1)))
+
+
+@writes("Pow")
+def power(view: NodeView) -> None:
+    """The exponent may be an integer, and is then made what the base is."""
+    x, y = view.inputs
+    y = y if y.dtype == x.dtype else view.emit("cast", x=y, dtype=MIL_TYPES[view.dtype()])
+    view.finish(view.emit("pow", x=x, y=y))
 
 
 @writes("Reciprocal")

@@ -9,6 +9,9 @@ from edgecompile.backends.coreml.registry import writes
 from edgecompile.backends.coreml.view import NodeView
 from edgecompile.passes.edit import Array, constant_of
 
+# Of the greatest scale of a layer's channels.
+_NEGLIGIBLE = 2.0**-10
+
 
 @writes("QuantizeLinear")
 def quantize(view: NodeView) -> None:
@@ -42,7 +45,7 @@ def dequantize(view: NodeView) -> None:
     data = view.array(0)
     if view.option("block_size", 0):
         view.finish(view.emit_four_bits(data.astype(np.int8), view.array(1).astype(np.float16)))
-    elif data.dtype in (np.int8, np.uint8) and view.array(1).min() >= LEAST_SCALE:
+    elif data.dtype in (np.int8, np.uint8) and _survive(view.array(1)):
         zero = _zero(view)
         scale = _scale(view)
         view.finish(
@@ -56,6 +59,12 @@ def dequantize(view: NodeView) -> None:
         )
     else:
         view.finish(_expanded(view, data))
+
+
+def _survive(scales: Array) -> bool:
+    """Whether float16 holds the scales, but for channels whose weights hardly count: these may become 0."""
+    lost = scales[scales < LEAST_SCALE].max(initial=0)
+    return bool(lost <= _NEGLIGIBLE * scales.max())
 
 
 def _expanded(view: NodeView, data: Array) -> Array:

@@ -32,7 +32,7 @@ from edgecompile.core.pipeline import Pass
 from edgecompile.core.target import EthosU, Target
 from edgecompile.errors import InputError, InternalError, Problem, UnsupportedError, UsageError
 from edgecompile.lower.build import BuiltNetwork, build_network
-from edgecompile.passes.describe_moves import DescribeMoves
+from edgecompile.passes.describe_integers import DescribeIntegers
 from edgecompile.passes.select_by_convolution import SelectByConvolution
 from edgecompile.toolchain.find import find_toolchain
 
@@ -91,7 +91,7 @@ class EthosUBackend:
 
 def ethos_u_passes() -> Sequence[Pass]:
     """Those of a TensorFlow Lite file, and what the NPU does in another way."""
-    return (*tflite_passes(integer_io=True, uniform=True), DescribeMoves(), SelectByConvolution(ROUNDING))
+    return (*tflite_passes(integer_io=True, uniform=True), DescribeIntegers(), SelectByConvolution(ROUNDING))
 
 
 def configuration(target: Target) -> EthosU:

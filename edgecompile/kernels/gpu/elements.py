@@ -71,13 +71,14 @@ def _stages(schedule: s_tir.Schedule, blocks: Sequence[Any]) -> list[_Stage]:
         consumers = schedule.get_consumers(block)
         if schedule.get(block).init is None or len(consumers) != 1:
             continue
-        if same_shape(schedule, block, consumers[0]):
+        # A reader of further results has to wait for all of them.
+        if len(schedule.get_producers(consumers[0])) == 1 and same_shape(schedule, block, consumers[0]):
             joined[name] = consumers[0]
     readers = {schedule.get(reader).name_hint for reader in joined.values()}
     return [
         _Stage(block, joined.get(name))
         for block, name in zip(blocks, names, strict=True)
-        if name not in readers or name in joined
+        if name not in readers
     ]
 
 

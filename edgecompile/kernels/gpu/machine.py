@@ -11,7 +11,7 @@ class Gpu:
 
     Threads go in step in a `warp`. The blocks of a multiprocessor share `resident_threads`, `resident_bytes`
     and `registers`: these are the least of all architectures from 8.6 to 9.0 (CUDA C++ Programming Guide,
-    "Compute Capabilities").
+    "Compute Capabilities"). A grid has at most `most_blocks` along its second and third axis.
     """
 
     multiprocessors: int
@@ -20,3 +20,4 @@ class Gpu:
     resident_threads: int = 1536
     resident_bytes: int = 100 * 1024
     registers: int = 65536
+    most_blocks: int = 65535

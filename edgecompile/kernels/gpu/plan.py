@@ -148,7 +148,7 @@ def gpu_plans(gpu: Gpu, product: Product, kind: Arithmetic) -> Iterator[GpuPlan]
     ):
         words = _step_words(kind, -(-product.k // kind.group), slices) * many
         plan = _plan(product, kind, block, across, rows, thread_columns, slices, words)
-        if plan is not None and _fits(gpu, plan):
+        if plan is not None and _fits(gpu, plan) and -(-m // block) <= gpu.most_blocks:
             yield plan
 
 

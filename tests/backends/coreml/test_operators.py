@@ -317,11 +317,15 @@ def test_binaries_in_one_network() -> None:
         *((name, "float", f"{name}(x, b)") for name in ("Add", "Sub", "Mul", "Div", "Max", "Min")),
         *((name, "float", f"{name}(x, b, x)") for name in ("Sum", "Mean")),
         ("Pow", "float", "Pow(b, z)"),
+        ("Square", "float", "Pow(x, two)"),
         *((name, "bool", f"{name}(x, z)") for name in COMPARISONS),
     ]
     outputs = ", ".join(f"{kind}[2,6,8,9] {name}_y" for name, kind, _ in results)
     body = " ".join(f"{name}_y = {call}" for name, _, call in results)
-    check(model(f"agraph ({IMAGE} x, float[6,1,9] z) => ({outputs}) {{ b = Exp(z) {body} }}"), tolerance=8e-3)
+    check(
+        model(f"agraph ({IMAGE} x, float[6,1,9] z) => ({outputs}) <int64 two={{2}}> {{ b = Exp(z) {body} }}"),
+        tolerance=8e-3,
+    )
 
 
 def test_reductions_in_one_network() -> None:
@@ -446,6 +450,21 @@ def test_weights_in_blocks_of_four_bits() -> None:
     graph_.graph.initializer.append(onnx.helper.make_tensor("w", onnx.TensorProto.INT4, [64, 4], numbers))
     graph_.graph.initializer.append(onnx.numpy_helper.from_array(np.abs(normal(2, 4)) / 8, "s"))
     assert "constexpr_blockwise_shift_scale" in check(as_model(graph_), settings=IOS18)
+
+
+@pytest.mark.parametrize(
+    ("scales", "kind"), [([0.02, 1e-7], "constexpr_affine_dequantize"), ([1e-5, 2e-5], "conv")]
+)
+def test_weights_with_small_scales(scales: list[float], kind: str) -> None:
+    """A channel without weights to speak of does not cost the others their 8 bits; small ones are float16."""
+    graph_ = message(
+        "agraph (float[1,3,5,5] x) => (float[1,2,3,3] y) "
+        "{ d = DequantizeLinear<axis=0>(w, s) y = Conv(x, d) }"
+    )
+    integers = np.random.default_rng(0).integers(-127, 128, (2, 3, 3, 3), np.int8)
+    for name, array in (("w", integers), ("s", np.array(scales, np.float32))):
+        graph_.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    assert check(as_model(graph_))[1] == kind
 
 
 def test_every_operator_of_the_table_can_be_written() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+from onnx import TensorProto, helper
 
 from edgecompile.backends.backend import BuildRequest
 from edgecompile.backends.cuda.backend import CudaBackend
@@ -20,7 +19,7 @@ from edgecompile.backends.cuda.files import describe_gpu
 from edgecompile.backends.cuda.program import link_for_gpu
 from edgecompile.bench import bench_artifact
 from edgecompile.compiler import CompileOptions, compile_model
-from edgecompile.core.artifact import Artifact, Emit, open_artifact, report_json
+from edgecompile.core.artifact import Artifact, open_artifact, report_json
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.target import find_target, load_targets
 from edgecompile.devices.open import open_device
@@ -28,6 +27,7 @@ from edgecompile.errors import InputError, InternalError, MissingToolError, Unsu
 from edgecompile.lower.lower import usual_plans
 from edgecompile.packaging.formats import find_format
 from edgecompile.packaging.options import PackageOptions
+from edgecompile.quantize import QuantizeOptions, quantize_source, write_result
 from edgecompile.toolchain.cuda import CudaCompiler, Nvcc, Nvrtc, find_cuda_compiler, find_nvrtc
 from edgecompile.tuning.tune import TuneOptions, list_tasks
 from edgecompile.verify import verify_artifact
@@ -68,19 +68,16 @@ def test_verification_on_the_simulated_gpu_says_that_it_is_one(network: Artifact
     assert all(layer.max_error < 1e-5 for layer in done.layers)
 
 
-@pytest.mark.parametrize(("make", "emit"), [(stateful_lstm, "c"), (wide_chain, "lib")])
-def test_other_networks_and_forms(tmp_path: Path, make: Callable[[], Any], emit: Emit) -> None:
-    model = save(make(), tmp_path / "net.onnx")
-    options = CompileOptions(find_target("rtx-a2000"), emit=emit)
+def test_c_source_computes_the_same(tmp_path: Path) -> None:
+    model = save(stateful_lstm(), tmp_path / "net.onnx")
+    options = CompileOptions(find_target("rtx-a2000"), emit="c")
     artifact = compile_model(str(model), options, tmp_path / "net.edge").artifact
     assert verify_artifact(artifact).verification.max_error < 1e-5
-    assert artifact.library.exists() == (emit == "lib")
-    if emit == "c":
-        sources = map(str, artifact.sources())
-        flags = ["-std=c11", "-Wall", "-Werror", "-shared", "-fPIC", "-I", str(artifact.path / "include")]
-        subprocess.run(
-            ["gcc", *flags, *sources, "-o", str(tmp_path / "all.so"), "-ldl"], check=True, timeout=60
-        )
+    assert not artifact.library.exists()
+    sources = map(str, artifact.sources())
+    flags = ["-std=c11", "-Wall", "-Werror", "-shared", "-fPIC", "-I", str(artifact.path / "include")]
+    command = ["gcc", *flags, *sources, "-o", str(tmp_path / "all.so"), "-ldl"]
+    subprocess.run(command, check=True, timeout=60)
 
 
 def test_an_integer_network_computes_the_same_bits(tmp_path: Path) -> None:
@@ -89,6 +86,27 @@ def test_an_integer_network_computes_the_same_bits(tmp_path: Path) -> None:
         str(model), CompileOptions(find_target("jetson-orin-nano")), tmp_path / "net.edge"
     ).artifact
     assert verify_artifact(artifact).verification.max_error == 0.0
+
+
+def test_a_network_that_only_copies_has_no_kernels(tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "net", [x], [y])
+    opset = [helper.make_opsetid("", 20)]
+    model = save(helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "net.onnx")
+    options = CompileOptions(find_target("jetson-agx-orin"))
+    artifact = compile_model(str(model), options, tmp_path / "net.edge").artifact
+    assert report_json(artifact.path)["functions"] == []
+    assert verify_artifact(artifact).verification.max_error == 0.0
+
+
+def test_weights_of_16_bits_have_their_own_tolerance(tmp_path: Path) -> None:
+    source = save(wide_chain(), tmp_path / "float.onnx")
+    half = tmp_path / "net.onnx"
+    write_result(quantize_source(str(source), QuantizeOptions(recipe="fp16")), half)
+    options = CompileOptions(find_target("jetson-orin-nano"))
+    artifact = compile_model(str(half), options, tmp_path / "net.edge").artifact
+    assert artifact.manifest.tolerance == 1e-2
+    assert verify_artifact(artifact).verification.max_error < 1e-2
 
 
 def compiler_called(which: str) -> CudaCompiler:

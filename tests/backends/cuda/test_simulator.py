@@ -10,7 +10,7 @@ import pytest
 
 from edgecompile.backends.cuda.simulator.build import build_simulator, simulation_toolchain
 from edgecompile.errors import InternalError, MissingToolError
-from edgecompile.lower.cuda import GpuKernel, Launch
+from edgecompile.lower.grids import GpuKernel, Launch
 from tests.support.gpu import SimulatedDriver
 
 PARAMETERS = "(float* __restrict__ p0, float* __restrict__ p1)"

@@ -41,6 +41,12 @@ REQUEST = request_for("ethos-u55-128", fallback="cpu")
     [
         (split_networks.cpu_in_the_middle, ["Gelu"], 2, 2 * 648),
         (split_networks.cpu_beside, ["Gelu", "Erf"], 4, 4 * 648),
+        (
+            split_networks.real_numbers_in_the_middle,
+            ["DequantizeLinear", "Abs", "ReduceMax", "Div", "QuantizeLinear"],
+            2,
+            2 * 648,
+        ),
         (split_networks.cpu_at_the_end, ["DequantizeLinear", "LpNormalization"], 1, 16),
     ],
 )

@@ -130,9 +130,16 @@ def test_other_operators() -> None:
 def test_recurrent_and_attention() -> None:
     weights = [normal(1, 20, 6, seed=1), normal(1, 20, 5, seed=2), normal(1, 40, seed=3)]
     heads = [normal(1, 2, 9, 8, seed=i) for i in range(3)]
+    merged = [normal(2, 30, size, seed=size) for size in (32, 16, 24)]
+    mask = normal(30, 30)
+    mask[:, 20:] = -np.inf
     check_cases(
         {
             "lstm": node_case("LSTM", [normal(4, 1, 6), *weights], constants=(1, 2, 3), hidden_size=5),
             "attention": node_case("Attention", heads, "onnx", opset=23),
+            "attention, causal": node_case("Attention", heads, "onnx", opset=23, is_causal=1),
+            "attention, heads that share keys": node_case(
+                "Attention", [*merged, mask], "onnx", opset=23, q_num_heads=4, kv_num_heads=2
+            ),
         }
     )

@@ -45,6 +45,7 @@ SIZES = {
     "one_head": [16, 12, 12],
     "one_head_of_keys_for_all_queries": [16, 6],
     "one_head_of_keys_in_the_operator": [16, 6],
+    "class_token_and_positions": [16, 24],
     "transformer": [16, 4, 40],
     "lstm_in_both_directions": [16, 8],
     "embedding": [16, 24],

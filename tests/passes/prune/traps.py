@@ -435,7 +435,7 @@ def one_head(net: Net, x: str) -> str:
 @token_trap
 def class_token_and_positions(net: Net, x: str) -> str:
     y = net.op("Concat", net.weights(1, 1, 16), x, axis=1)
-    y = net.op("Add", y, net.weights(1, 7, 16))
+    y = net.op("Mul", net.op("Add", y, net.weights(1, 7, 16)), net.weights(16))
     y = net.op("Add", y, net.linear(net.op("Gelu", net.linear(y, 16, 24)), 24, 16))
     return net.linear(net.op("Gather", y, net.const(np.array(0)), axis=1), 16, 5)
 

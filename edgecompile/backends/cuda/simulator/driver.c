@@ -59,6 +59,7 @@ static const struct {
 
 /* ---- what exists ---- */
 
+enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
 enum { MOST_BLOCKS = 4096, MOST_ARGUMENTS = 64, GARBAGE = 0x7F, EXIT_LEFT_BEHIND = 75 };
 
 typedef struct {
@@ -152,6 +153,29 @@ CUresult cuDeviceGetCount(int* count) {
   return SUCCESS;
 }
 
+CUresult cuDriverGetVersion(int* version) {
+  *version = 13000;
+  return SUCCESS;
+}
+
+CUresult cuDeviceGetName(char* name, int bytes, int device) {
+  CHECK(device == 0, INVALID_DEVICE);
+  snprintf(name, (size_t)bytes, "simulated GPU");
+  return SUCCESS;
+}
+
+static int architecture(void) {
+  const char* const other = getenv("EDGECOMPILE_SIMULATED_ARCHITECTURE");
+  return other != NULL ? atoi(other) : gpu_architecture;
+}
+
+CUresult cuDeviceGetAttribute(int* value, int attribute, int device) {
+  CHECK(device == 0, INVALID_DEVICE);
+  CHECK(attribute == CAPABILITY_MAJOR || attribute == CAPABILITY_MINOR, INVALID_VALUE);
+  *value = attribute == CAPABILITY_MAJOR ? architecture() / 10 : architecture() % 10;
+  return SUCCESS;
+}
+
 CUresult cuDeviceGet(int* device, int ordinal) {
   ENTER("cuDeviceGet");
   CHECK(initialised, NOT_INITIALIZED);
@@ -202,11 +226,6 @@ CUresult cuGetErrorName(CUresult result, const char** name) {
 }
 
 /* ---- modules ---- */
-
-static int architecture(void) {
-  const char* const other = getenv("EDGECOMPILE_SIMULATED_ARCHITECTURE");
-  return other != NULL ? atoi(other) : gpu_architecture;
-}
 
 /* Bytes of an ELF file with 64-bit fields: as far as its section headers reach, which come last. */
 static size_t elf_bytes(const unsigned char* image) {

@@ -48,7 +48,17 @@ def move(trace: Trace, node: ir.Node) -> None:
     labels = [np.asarray(trace.of(value)) for value in node.inputs[:count]]
     for value, result in zip(node.outputs, _execute(trace, node, [*labels, *others]), strict=True):
         trace.set(value, shrink(result))
+    if node.op_type == "Concat":
+        _continue_units(trace, node)
     return trace.carry(node, *range(count))
+
+
+def _continue_units(trace: Trace, node: ir.Node) -> None:
+    """Where units pass by the axis of a Concat, they go on through all parts, a class token for example."""
+    axis = node.attributes.get_int("axis", 0) % len(shape_of(node.outputs[0]))
+    computed = [trace.of(value) for value in node.inputs if constant_of(value) is None]
+    if any(other != axis for labels in computed for other in trace.labels.varying(labels)):
+        trace.labels.tie_along(trace.of(node.outputs[0]), [axis])
 
 
 def gather(trace: Trace, node: ir.Node) -> None:
