@@ -33,7 +33,7 @@ def command() -> None:
 def scheduler(file: Path, insecure: bool) -> None:
     """Be the scheduler of the fleet: one for all workers and sessions."""
     from edgecompile.tuning.fleet_access import read_access
-    from edgecompile.tuning.fleet_worker import run_scheduler
+    from edgecompile.tuning.fleet_scheduler import run_scheduler
 
     run_scheduler(
         read_access(file, insecure), lambda address: click.echo(f"scheduler at {address}", err=True)

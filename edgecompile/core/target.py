@@ -125,7 +125,7 @@ class EthosU:
 
 @dataclass(frozen=True)
 class Cuda:
-    """An NVIDIA GPU: its `architecture` as its compilers call it ("sm_87"), and how many `multiprocessors`."""
+    """An NVIDIA GPU: its `architecture` as compilers call it ("sm_87"), and how many `multiprocessors`."""
 
     architecture: str
     multiprocessors: int
@@ -133,7 +133,7 @@ class Cuda:
 
 @dataclass(frozen=True)
 class Hexagon:
-    """A Qualcomm Hexagon NPU: the version of its `architecture`, and Qualcomm's number of the chip it is in."""
+    """A Qualcomm Hexagon NPU: the version of its `architecture`, and Qualcomm's number of its chip."""
 
     architecture: Literal[68, 69, 73, 75, 79, 81]
     soc: int
@@ -143,8 +143,8 @@ class Hexagon:
 class CoreMl:
     """What a Core ML model asks for: the first system that it runs on, and which units shall compute it.
 
-    `deployment` is a version of iOS; macOS, tvOS and watchOS of the same year will do as well. `compute_units`
-    is how MLModelConfiguration calls them, a hint: where a layer runs is decided on the device.
+    `deployment` is a version of iOS; macOS, tvOS and watchOS of the same year will do as well.
+    `compute_units`, in the words of MLModelConfiguration, is a hint: the device decides where a layer runs.
     """
 
     deployment: Literal["iOS17", "iOS18"] = "iOS17"

@@ -28,6 +28,7 @@ from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import DeviceError, EdgeCompileError, Problem, UsageError
 from edgecompile.tuning.fleet_access import Access, load_distributed
+from edgecompile.tuning.fleet_scheduler import no_scheduler
 from edgecompile.tuning.versions import tool_versions
 
 if TYPE_CHECKING:
@@ -235,11 +236,11 @@ def run_worker(
     try:
         asyncio.run(_work(access, offer, notify))
     except (OSError, RuntimeError) as error:
-        raise _no_scheduler(access, _reason(error)) from None
+        raise no_scheduler(access, error) from None
     finally:
         if lane is not None:
             lane.leave()
-    raise _no_scheduler(access, "the connection has ended")
+    raise no_scheduler(access, OSError("the connection has ended"))
 
 
 def _with_device(offer: Offer, lane: Lane) -> Offer:
@@ -279,41 +280,6 @@ async def _work(access: Access, offer: Offer, notify: Callable[[Offer], None]) -
     async with worker:
         notify(offer)
         await worker.finished()
-
-
-def run_scheduler(access: Access, notify: Callable[[str], None]) -> None:
-    """Be the scheduler of the fleet until interrupted; `notify` is told its address.
-
-    Raises DeviceError (EC7017) when it cannot listen there.
-    """
-    try:
-        asyncio.run(_schedule(access, notify))
-    except (OSError, RuntimeError) as error:
-        raise _no_scheduler(access, _reason(error)) from None
-
-
-async def _schedule(access: Access, notify: Callable[[str], None]) -> None:
-    scheduler = load_distributed().Scheduler(
-        host=access.host,
-        port=access.port,
-        protocol=access.protocol,
-        security=access.security(),
-        dashboard=False,
-        dashboard_address="127.0.0.1:0",
-    )
-    async with scheduler:
-        notify(scheduler.address)
-        await scheduler.finished()
-
-
-def _no_scheduler(access: Access, why: str) -> DeviceError:
-    what, fix = "the scheduler of the fleet cannot be reached", "edgecompile fleet scheduler FILE"
-    return DeviceError(Problem("EC7017", what, access.scheduler, why, f"start it: {fix}"))
-
-
-def _reason(error: Exception) -> str:
-    """Dask says that something failed to start; why is in the cause."""
-    return str(error.__cause__ or "") or str(error)
 
 
 def _lane() -> Lane:

@@ -132,6 +132,7 @@ def test_what_is_written_by_hand_stays(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "host.json").write_text(json.dumps(result(table)))
     monkeypatch.setattr(tuning_page, "PAGE", page)
     monkeypatch.setattr(tuning_page, "RESULTS", tmp_path)
+    monkeypatch.setattr(tuning_page, "TIMES", tmp_path / "times")
     tuning_page.main()
     assert page.read_text().startswith(f"by hand\n{MARK}\n\n## host")
     assert (tmp_path / "tuning-host.svg").exists()

@@ -28,7 +28,8 @@ from edgecompile.tuning import fleet_worker, pool
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.fleet import Fleet, FleetDevice
 from edgecompile.tuning.fleet_access import Access, read_access
-from edgecompile.tuning.fleet_worker import Offer, run_scheduler, run_worker
+from edgecompile.tuning.fleet_scheduler import run_scheduler
+from edgecompile.tuning.fleet_worker import Offer, run_worker
 from edgecompile.tuning.measure import Bench
 from edgecompile.tuning.record import canonical
 from edgecompile.tuning.session import Budget
