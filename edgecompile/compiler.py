@@ -112,7 +112,9 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
             timeout_s=limits.timeout_s,
             failure=InputError,
         )
-        built = run_isolated(build_artifact, imported, name, options, staging, task=f"compiling {source}")
+        built = run_isolated(
+            build_artifact, imported, name, options, staging, task=f"compiling {source}", without=("torch",)
+        )
         if options.check_budget:
             check_budget(built.manifest, options)
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")

@@ -30,13 +30,17 @@ def run_isolated(
     memory_bytes: int | None = None,
     timeout_s: float | None = None,
     failure: type[EdgeCompileError] = InternalError,
+    without: tuple[str, ...] = (),
 ) -> Result:
     """Call the module-level `function(*arguments)` in a child and return its result.
 
-    `task` names the work in messages ("importing net.onnx"). Errors that edgecompile raises on purpose pass
-    through; a crash, an exhausted limit or any other exception raises `failure` with the child's last words.
+    `task` names the work in messages ("importing net.onnx"). The child finds no packages named in `without`:
+    TVM loads PyTorch where that is installed, which takes longer than compiling a small network. Errors that
+    edgecompile raises on purpose pass through; a crash, an exhausted limit or any other exception raises
+    `failure` with the child's last words.
     """
-    request = pickle.dumps((sys.path, function.__module__, function.__qualname__, arguments, memory_bytes))
+    call = (function.__module__, function.__qualname__, arguments)
+    request = pickle.dumps((sys.path, without, memory_bytes, *call))
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as log:
         command = [sys.executable, "-m", __name__, str(reply.fileno())]
         child = subprocess.Popen(
@@ -74,13 +78,14 @@ def _interpret(reply: BinaryIO, log: BinaryIO, code: int, task: str, failure: ty
 
 def _serve(reply_fd: int) -> None:
     """The child's side: one request from stdin, one reply to `reply_fd`."""
-    path, module, name, arguments, memory_bytes = pickle.load(sys.stdin.buffer)
+    path, without, memory_bytes, *call = pickle.load(sys.stdin.buffer)
     sys.path[:] = path
+    sys.modules.update(dict.fromkeys(without))
     if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        result = (True, getattr(importlib.import_module(module), name)(*arguments))
+        result = (True, _call(*call))
     except EdgeCompileError as error:
         result = (False, error)
     except MemoryError:
@@ -95,6 +100,10 @@ def _serve(reply_fd: int) -> None:
         result = (False, f"{type(error).__name__}: {summary[0]} ({location})")
     with os.fdopen(reply_fd, "wb") as reply:
         pickle.dump(result, reply)
+
+
+def _call(module: str, name: str, arguments: tuple[Any, ...]) -> Any:
+    return getattr(importlib.import_module(module), name)(*arguments)
 
 
 if __name__ == "__main__":
