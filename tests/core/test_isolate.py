@@ -39,9 +39,7 @@ def test_the_child_finds_no_package_that_it_shall_be_without() -> None:
 
 
 def test_an_exception_is_named_with_its_place() -> None:
-    with pytest.raises(
-        InternalError, match=r"EC1001.*dividing failed.*ZeroDivisionError.*isolate.py:\d+"
-    ):
+    with pytest.raises(InternalError, match=r"EC1001.*dividing failed.*ZeroDivisionError.*isolate.py:\d+"):
         run_isolated(divide, 0, task="dividing")
 
 
