@@ -26,7 +26,7 @@ from edgecompile.passes.quantize.calibrate import Progress
 from edgecompile.passes.quantize.observe import Sample
 
 # Curves of sensitivity are measured with so many of the samples.
-_CURVE_SAMPLES = 32
+_CURVE_SAMPLES = 128
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,15 @@ def test_heads_of_inputs_stay() -> None:
     assert [group.size for group in find_groups(model) if not group.frozen] == [6]
 
 
+def test_heads_that_meet_heads_of_an_input_stay() -> None:
+    net = Net()
+    y = net.op("MatMul", "x", net.padded("x", 3, 3))
+    groups = find_groups(net.model({"x": [1, 3, 6, 6]}, net.classify(net.padded(y, 3, 8), 8)))
+    reasons = {group.name: group.frozen for group in groups}
+    assert reasons["Conv0"] == "nothing is known about cutting MatMul (node 'MatMul1')"
+    assert reasons["Conv2"] == ""
+
+
 def test_a_normalization_with_a_computed_scale_is_inexact() -> None:
     net = Net()
     x = net.linear("x", 10, 16)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from edgecompile.passes.edit import Array
 from edgecompile.passes.prune.groups import Reader
 from edgecompile.passes.prune.labels import spread
-from edgecompile.passes.prune.operators.contraction import tie_heads
+from edgecompile.passes.prune.operators.contraction import has_frozen_heads, tie_heads
 from edgecompile.passes.prune.operators.elementwise import join
 from edgecompile.passes.prune.trace import Trace, extra_outputs_read, name_of, shape_of
 
@@ -24,7 +24,7 @@ def attention(trace: Trace, node: ir.Node) -> None:
     query, key, value = (_by_head(trace, node, index) for index in range(3))
     shared = query.shape[1] // key.shape[1]
     varying = [axis for labels in (query, key, value) for axis in trace.labels.varying(labels)]
-    if query.shape[1] > 1 and 1 not in varying:
+    if (query.shape[1] > 1 and 1 not in varying) or has_frozen_heads(trace, query, key, value):
         return trace.stop(node)
     if 1 in varying:
         key, value = (np.repeat(labels, shared, axis=1) for labels in (key, value))

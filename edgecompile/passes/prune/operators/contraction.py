@@ -111,6 +111,8 @@ def _product_of_activations(trace: Trace, node: ir.Node) -> None:
     varying = [trace.labels.varying(side) for side in (left, right)]
     rows, columns = len(shape) - 2, len(shape) - 1
     if any(axis < rows for axes in varying for axis in axes):
+        if has_frozen_heads(trace, *map(trace.of, node.inputs)):
+            return trace.stop(node)
         heads = tie_heads(trace, node, left, right)
         trace.set(node.outputs[0], heads[..., None, None])
     elif columns in varying[0] or rows in varying[1]:
@@ -123,6 +125,16 @@ def _product_of_activations(trace: Trace, node: ir.Node) -> None:
         trace.labels.tie_along(right, [columns])
     else:
         trace.set(node.outputs[0], np.broadcast_to(right[..., :1, :], shape))
+
+
+def has_frozen_heads(trace: Trace, *factors: Array) -> bool:
+    """Whether one of `factors` [batch..., rows, columns] has heads that cannot be cut, where another's can."""
+    varying = [{axis - f.ndim for axis in trace.labels.varying(f) if axis < f.ndim - 2} for f in factors]
+    cut = set().union(*varying)
+    return any(
+        not own and any(factor.shape[axis] > 1 for axis in cut if factor.ndim >= -axis)
+        for own, factor in zip(varying, factors, strict=True)
+    )
 
 
 def tie_heads(trace: Trace, node: ir.Node, *factors: Array) -> Array:
