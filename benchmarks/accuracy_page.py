@@ -9,29 +9,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import calibration
 from benchmarks.accuracy import cells, label
+from benchmarks.markdown import markdown_table, write_results
 
 Row = dict[str, Any]
 
 PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 RESULTS = Path(__file__).parent / "results"
-MARK = "<!-- results -->"
 ACCURACY, CALIBRATION = "accuracy.json", "calibration.json"
 
 _COLUMNS = (
     "recipe", "n", "float", "quantized", "drop", "95 % interval", "agreement, %", "SQNR, dB", "bar",
 )  # fmt: skip
 _CALIBRATION_COLUMNS = ("network", "samples", "edgecompile, s", "onnxruntime, s", "ratio", "peak, MB", "bar")
+_WORDS = ("recipe", "network", "bar")
 
 
 def main() -> int:
-    above = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    PAGE.write_text(above + MARK + "\n\n" + render(*load_results()), encoding="utf-8")
+    write_results(PAGE, render(*load_results()))
     return 0
 
 
@@ -45,7 +44,10 @@ def render(accuracy: Row, costs: Row) -> str:
     rows, sections = accuracy.get("rows", []), []
     for network in dict.fromkeys(row["network"] for row in rows):
         own = [row for row in rows if row["network"] == network]
-        sections += [f"## {network}", _table(_COLUMNS, ([label(row), *cells(row)] for row in own))]
+        sections += [
+            f"## {network}",
+            markdown_table(_COLUMNS, ([label(row), *cells(row)] for row in own), _WORDS),
+        ]
         sections += [f"{label(row)} failed: {_one_line(row['error'])}" for row in own if "error" in row]
     if rows:
         versions = ", ".join(f"{name} {version}" for name, version in accuracy["versions"].items())
@@ -53,7 +55,7 @@ def render(accuracy: Row, costs: Row) -> str:
     if costs.get("rows"):
         sections += [
             "## What calibration costs",
-            _table(_CALIBRATION_COLUMNS, calibration.lines(costs["rows"])),
+            markdown_table(_CALIBRATION_COLUMNS, calibration.lines(costs["rows"]), _WORDS),
         ]
     return "".join(f"{section}\n\n" for section in sections).rstrip("\n") + "\n"
 
@@ -61,12 +63,6 @@ def render(accuracy: Row, costs: Row) -> str:
 def _read(path: Path) -> Row:
     found: Row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; columns are aligned to the right but for words."""
-    rule = ["---" if column in ("recipe", "network", "bar") else "---:" for column in columns]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *rows))
 
 
 def _one_line(text: str) -> str:

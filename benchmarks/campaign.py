@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.layers import Layer, save_layers
-from benchmarks.networks import SHAPES, describe, find_networks, quantized_copy
+from benchmarks.networks import COPY, SHAPES, describe, find_networks, quantized_copy
 from edgecompile.cli.tune import parse_time
 from edgecompile.core.data import data_folder
 from edgecompile.core.target import find_target
@@ -73,7 +73,7 @@ def find_sources(plan: TargetPlan, folder: Path) -> Iterator[Path]:
     paths += [save_layers(layers, folder / f"{name}.onnx") for name, layers in plan.families.items()]
     for path in paths:
         yield path
-        copy = folder / f"{path.stem}_qdq.onnx"
+        copy = folder / f"{path.stem}{COPY}.onnx"
         if not copy.exists():
             network = describe(path)
             if network.dtype == "int8":

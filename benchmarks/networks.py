@@ -46,6 +46,9 @@ CORE = (
     "vww_96_int8",
 )
 
+# Behind the name of a float network's copy in int8.
+COPY = "_qdq"
+
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"})
 _NOISE_SAMPLES = 4
 _WEIGHT_BYTES: Mapping[DType, int] = MappingProxyType({"float32": 4, "int8": 1})
@@ -81,7 +84,7 @@ def describe(path: Path) -> Network:
 
 
 def quantized_copy(network: Network, folder: Path) -> Path:
-    """The network in int8, called as before with "_qdq" behind it, in `folder`.
+    """The network in int8, called as before with `COPY` behind it, in `folder`.
 
     Calibrated on noise: how long integers take does not depend on what they mean. Activations are uint8, the
     form that onnxruntime is fastest with on x86.
@@ -90,7 +93,7 @@ def quantized_copy(network: Network, folder: Path) -> Path:
     model, _ = import_through(str(network.path), ImportOptions(shapes), Pipeline(canonicalize_passes()))
     bounds = index_bounds(model)
     samples = [generate_inputs(model.inputs, seed, bounds) for seed in range(_NOISE_SAMPLES)]
-    noise, path = folder / f"{network.name}.npz", folder / f"{network.name}_qdq.onnx"
+    noise, path = folder / f"{network.name}.npz", folder / f"{network.name}{COPY}.onnx"
     arrays: dict[str, Any] = {
         f"in_{i}": np.stack([sample[info.name] for sample in samples]) for i, info in enumerate(model.inputs)
     }

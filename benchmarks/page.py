@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.host import ratio_to_best
 from benchmarks.interleave import geometric_mean
-from benchmarks.networks import CORE
+from benchmarks.markdown import markdown_table, write_results
+from benchmarks.networks import COPY, CORE
 
 Row = dict[str, Any]
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
 SPEED = ("instructions", "threads", "tuned", "untuned")
-MARK = "<!-- results -->"
 
 _TITLES = {"float32": "Float networks", "int8": "Integer networks (int8)"}
 _HOST_COLUMNS = (
@@ -33,11 +33,11 @@ _COUNT_COLUMNS = (
     "network", "type", "target", "instructions", "per MAC", "to compare", "theirs", "ratio", "others",
     "arena, bytes", "flash, bytes",
 )  # fmt: skip
+_WORDS = ("network", "type", "target", "to compare", "other runtimes", "others")
 
 
 def main() -> int:
-    above = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    PAGE.write_text(above + MARK + "\n\n" + render(load_results()), encoding="utf-8")
+    write_results(PAGE, render(load_results()))
     return 0
 
 
@@ -59,14 +59,14 @@ def _part(result: Row) -> list[str]:
         if rows:
             sections += [
                 f"## {title}, this machine",
-                _table(_HOST_COLUMNS, map(_host_cells, rows)),
+                markdown_table(_HOST_COLUMNS, map(_host_cells, rows), _WORDS),
                 _mean(rows),
             ]
     counted = [row for row in result["instructions"] if "instructions" in row]
     if counted:
         sections += [
             "## Instructions of one inference, emulated",
-            _table(_COUNT_COLUMNS, map(_count_cells, counted)),
+            markdown_table(_COUNT_COLUMNS, map(_count_cells, counted), _WORDS),
         ]
         sections += [text for text in (_count_means(counted), _left_out(result)) if text]
     failed = [row for row in (*result["rows"], *result["instructions"]) if "error" in row]
@@ -88,13 +88,6 @@ def _conditions(result: Row) -> str:
         f"{versions['onnxruntime']}. One core's ceiling is {ceilings} multiply-accumulates a second. "
         f"A call of onnxruntime takes {overhead} by itself, which its times include."
     )
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; columns are aligned to the right but for words."""
-    words = {"network", "type", "target", "to compare", "other runtimes", "others"}
-    rule = ["---" if column in words else "---:" for column in columns]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
 
 
 def _host_cells(row: Row) -> list[str]:
@@ -158,7 +151,7 @@ def _mean(rows: Sequence[Row]) -> str:
     """Geometric means over the core networks, for each number of threads."""
     lines = []
     for threads in sorted({row["threads"] for row in rows}):
-        core = [row for row in rows if row["threads"] == threads and row["model"] in CORE]
+        core = [row for row in rows if row["threads"] == threads and row["model"].removesuffix(COPY) in CORE]
         ratios = [row["ratio_to_onnxruntime"] for row in core]
         if ratios:
             many = f"{threads} thread{'s' if threads > 1 else ''}"

@@ -30,7 +30,7 @@ from benchmarks.host import (
     time_on_host,
 )
 from benchmarks.interleave import geometric_mean
-from benchmarks.networks import DType, Network, describe, find_networks, quantized_copy
+from benchmarks.networks import COPY, DType, Network, describe, find_networks, quantized_copy
 from benchmarks.peers import PEERS, installed_peers
 from benchmarks.roofline import Machine
 from edgecompile.compiler import tool_versions
@@ -132,7 +132,10 @@ def measure(path: Path, options: argparse.Namespace, machine: Machine) -> Iterat
             try:
                 quantized = describe(quantized_copy(network, Path(folder)))
             except EdgeCompileError as error:
-                yield "rows", {"model": f"{path.stem}_qdq", "target": options.targets[0], "error": str(error)}
+                yield (
+                    "rows",
+                    {"model": f"{path.stem}{COPY}", "target": options.targets[0], "error": str(error)},
+                )
                 return
             yield from measure_network(quantized, options, machine)
 

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import markdown_table, write_results
+
 Row = dict[str, Any]
 
 PAGE = Path(__file__).parent.parent / "docs" / "tuning-results.md"
 RESULTS = Path(__file__).parent / "results" / "tuning"
 TIMES = RESULTS.with_name("tuning_time.json")
-MARK = "<!-- results -->"
 
 _NAMES = {"trained": "trained model", "untrained": "untrained model", "by_chance": "by chance"}
 _COLORS = {"trained": "#1b7837", "untrained": "#2166ac", "by_chance": "#999999"}
@@ -30,8 +31,7 @@ _WIDTH, _HEIGHT, _MARGIN = 560, 280, 48
 
 def main() -> int:
     results = load_results()
-    above = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    PAGE.write_text(above + MARK + "\n\n" + render(results, load_times()), encoding="utf-8")
+    write_results(PAGE, render(results, load_times()))
     for result in results:
         picture(PAGE, result).write_text(draw(result["points"], result["mean"]["shares"]), encoding="utf-8")
     return 0
@@ -145,9 +145,7 @@ def _cells(row: Row, points: Sequence[int]) -> list[str]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are aligned to the right."""
-    rule = ["---", *("---:" for _ in columns[1:])]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
+    return markdown_table(columns, rows, columns[:1])
 
 
 def draw(points: Sequence[int], shares: Mapping[str, Sequence[float]]) -> str:
