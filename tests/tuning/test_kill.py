@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.record import Trial, canonical
 from tests.support.networks import save, small_cnn
@@ -67,6 +69,7 @@ def _events(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith('{"event"') and line.endswith("\n")]
 
 
+@pytest.mark.timeout(600 + 60 * _KILLS)
 def test_a_kill_at_any_moment_loses_nothing_that_was_told(tmp_path: Path) -> None:
     network = str(save(small_cnn(), tmp_path / "cnn.onnx"))
     whole = session(network, tmp_path / "whole", delay=600)
