@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import tirx
 
 from edgecompile.core.integer import Rounding
@@ -19,6 +20,7 @@ from edgecompile.kernels.math import (
     at_most,
     cast,
     const,
+    dtype_of,
     let,
     round_half_even,
 )
@@ -33,12 +35,13 @@ _ROUNDER_BITS = 0x4B400000
 class Form:
     """Which instructions compute the product; the integers are the same.
 
-    `least_shift` is the lowest shift to the right of all channels whose multiplier is not 0. `rounds` says
-    that there is an instruction which rounds vectors of float32.
+    `least_shift` and `most_shift` are the lowest and the highest shift to the right of all channels whose
+    multiplier is not 0. `rounds` says that there is an instruction which rounds vectors of float32.
     """
 
     use_neon: bool = False
     least_shift: int = -30
+    most_shift: int = 62
     rounds: bool = True
 
 
@@ -68,7 +71,7 @@ def requantize(
         return bits - const(_ROUNDER_BITS - y_zero, "int32")
     # What is below 0 is clamped anyway where the least result is 0, however it is rounded.
     product = _product(accumulator, multiplier, shift, rounding, form, positive=least >= 0)
-    wide = "int32" if form.use_neon else "int64"
+    wide = dtype_of(product)
     clamped = tirx.max(tirx.min(product, const(most, wide)), const(least, wide))
     return cast(clamped, "int32") + const(y_zero, "int32")
 
@@ -110,31 +113,32 @@ def _product(
     form: Form,
     positive: bool,
 ) -> Expr:
-    """The rounded product: int64 (int32 by NEON), or a whole float32 in rounding "float".
+    """The rounded product: int32 or int64, or a whole float32 in rounding "float".
 
     With `positive`, a product below 0 may be rounded either way.
     """
     if rounding == "float":
         return _round(cast(accumulator, "float32") * multiplier, form)
     assert shift is not None
+    fixed = int(shift.value) if isinstance(shift, tirx.IntImm) else None
+    least, most = (form.least_shift, form.most_shift) if fixed is None else (fixed, fixed)
     if form.use_neon:
-        least = int(shift.value) if isinstance(shift, tirx.IntImm) else form.least_shift
         if rounding == "single":
             return neon.single(accumulator, multiplier, shift, least)
         return neon.double(accumulator, multiplier, shift, least, positive)
     total, factor = cast(accumulator, "int64"), cast(multiplier, "int64")
     if rounding == "single":
         return let(cast(shift, "int64") + const(31, "int64"), lambda s: shift_half_up(total * factor, s))
-    if _is_negative(shift) is False:
-        return _double(total, factor, cast(shift, "int64"), positive)
-    zero = const(0, "int64")
-
-    def shifted(s: Expr) -> Expr:
-        left = tirx.shift_left(total, tirx.max(zero - s, zero))
-        saturated = tirx.max(tirx.min(left, const(_INT32_MAX, "int64")), const(_INT32_MIN, "int64"))
-        return _double(saturated, factor, tirx.max(s, zero), positive)
-
-    return let(cast(shift, "int64"), shifted)
+    # A multiplier of 0 may come with any shift.
+    bits = const(fixed, "int32") if fixed is not None and fixed >= 0 else tirx.max(shift, const(0, "int32"))
+    if least < 0:
+        zero = const(0, "int64")
+        left = tirx.shift_left(total, tirx.max(zero - cast(shift, "int64"), zero))
+        total = tirx.max(tirx.min(left, const(_INT32_MAX, "int64")), const(_INT32_MIN, "int64"))
+    high = shift_half_up(total * factor, const(31, "int64"))
+    if most <= 31:
+        return _shift_half_away(cast(high, "int32"), tirx.min(bits, const(31, "int32")))
+    return _shift_half_away(high, cast(bits, "int64"))
 
 
 def _round(value: Expr, form: Form) -> Expr:
@@ -155,23 +159,16 @@ def _round(value: Expr, form: Form) -> Expr:
     return let(at_most(at_least(value, -limit), limit), small)
 
 
-def _double(total: Expr, factor: Expr, right: Expr, positive: bool) -> Expr:
-    """The doubled product's high half, then a shift to the right by `right` >= 0 bits."""
-    high = shift_half_up(total * factor, const(31, "int64"))
-    return let(high, lambda h: let(right, lambda r: _shift_half_away(h, r, positive)))
+def _shift_half_away(value: Expr, bits: Expr) -> Expr:
+    """value / 2^bits, halves rounded away from zero; both of one type, of more than `bits` bits."""
+    dtype = dtype_of(value)
+    zero, one = const(0, dtype), const(1, dtype)
+    most, last_bit = np.iinfo(dtype).max, np.iinfo(dtype).bits - 1
 
+    def rounded(v: Expr, mask: Expr) -> Expr:
+        threshold = tirx.shift_right(mask, one) + tirx.Select(v < zero, one, zero)
+        up = tirx.Select(tirx.bitwise_and(v, mask) > threshold, one, zero)
+        return tirx.shift_right(v, bits) + up
 
-def _shift_half_away(value: Expr, bits: Expr, positive: bool) -> Expr:
-    """value / 2^bits, halves rounded away from zero (up, with `positive`); bits >= 0."""
-    zero, one = const(0, "int64"), const(1, "int64")
-    mask = tirx.shift_left(one, bits) - one
-    if positive:
-        return tirx.shift_right(value + tirx.shift_right(mask + one, one), bits)
-    threshold = tirx.shift_right(mask, one) + tirx.Select(value < zero, one, zero)
-    up = tirx.Select(tirx.bitwise_and(value, mask) > threshold, one, zero)
-    return tirx.shift_right(value, bits) + up
-
-
-def _is_negative(shift: Expr) -> bool | None:
-    """Whether a constant shift goes to the left; None when it is only known at run time."""
-    return int(shift.value) < 0 if isinstance(shift, tirx.IntImm) else None
+    mask = tirx.shift_right(const(most, dtype), const(last_bit, dtype) - bits)
+    return let(value, lambda v: let(mask, lambda m: rounded(v, m)))

@@ -37,10 +37,11 @@ def constants(n: NodeView, multiplier: int) -> Requantization:
 def _requantization(n: NodeView, factors: object, shifts: np.ndarray | None) -> Requantization:
     y_zero, lo, hi = (int(n.attr(name)) for name in ("y_zero", "lo", "hi"))
     a64 = n.isa.intrinsics and n.isa.triple.startswith("aarch64")
-    least = -30 if shifts is None else int(shifts.min(initial=31))
+    least = Form.least_shift if shifts is None else int(shifts.min(initial=31))
+    most = Form.most_shift if shifts is None else int(shifts.max(initial=0))
     # x86 rounds vectors from SSE4.1 on, which every CPU with longer vectors has.
     form = Form(
-        a64 and shifts is not None, least, rounds=n.isa.intrinsics and (a64 or n.isa.vector_bits > 128)
+        a64 and shifts is not None, least, most, n.isa.intrinsics and (a64 or n.isa.vector_bits > 128)
     )
     mode, dtype, sum_shift = n.attr("rounding"), n.outputs[0].dtype, int(n.attr("sum_shift", 0))
     return Requantization(factors, y_zero, lo, hi, mode, dtype, form, sum_shift)  # type: ignore[arg-type]
