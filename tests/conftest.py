@@ -16,5 +16,5 @@ settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell starts what runs in the background with Ctrl-C ignored, which programs under test would inherit."""
+    """What a shell starts in the background ignores Ctrl-C, and programs under test would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

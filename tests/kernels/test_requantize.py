@@ -36,9 +36,8 @@ def test_any_sum(rounding: Rounding, least: int, most: int, data: st.DataObject)
     shifts = st.sampled_from([least, highest]) | st.integers(least, highest)
     rows = data.draw(st.lists(st.tuples(_SUMS, _FACTORS, shifts), min_size=32, max_size=32))
     sums, factors, shift = np.array(rows, np.int64).T.copy()
-    got = _requantized(
-        *(a.astype(np.int32) for a in (sums, factors, shift)), rounding, Form(False, least, most)
-    )
+    arrays = (sums.astype(np.int32), factors.astype(np.int32), shift.astype(np.int32))
+    got = _requantized(*arrays, rounding, Form(False, least, most))
     want = np.clip(arithmetic.rescale(sums, factors, shift, rounding) + 3, -128, 127)
     np.testing.assert_array_equal(got, want)
 

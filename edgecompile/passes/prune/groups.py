@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from edgecompile.core.model import Model
 from edgecompile.errors import Problem, UnsupportedError, did_you_mean
 from edgecompile.passes.edit import Array
 
@@ -137,13 +136,6 @@ def _problems(known: Mapping[str, Group], name: str, units: Sequence[int]) -> li
     if group.frozen and len(set(units)) < group.size:
         return [Problem("EC4521", "the group cannot be cut", name, group.frozen, "leave it out")]
     return []
-
-
-def find_groups(model: Model) -> tuple[Group, ...]:
-    """All groups of `model`, in the network's order; see `analyse`, which it calls."""
-    from edgecompile.passes.prune.analyse import analyse
-
-    return analyse(model).groups
 
 
 def index_map(dependencies: Dependencies, keep: Keep) -> list[dict[str, object]]:

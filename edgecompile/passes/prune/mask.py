@@ -13,7 +13,7 @@ import numpy as np
 
 from edgecompile.core.model import Model
 from edgecompile.passes.edit import Array, add_initializer, constant_of
-from edgecompile.passes.prune.groups import Dependencies, Keep, Use
+from edgecompile.passes.prune.groups import Dependencies, Use
 from edgecompile.passes.rewriting import graph_of
 
 # Inputs that hold biases, and constants that are carried and that can be 0 without harm; the rest is weights.
@@ -56,16 +56,3 @@ def _computes(use: Use, op_type: str) -> bool:
     """Whether the constant is a factor of every product that makes up a unit."""
     grouped = op_type in ("Conv", "ConvTranspose") and use.index == 1
     return use.role == "producer" or (use.role == "carried" and grouped)
-
-
-def mask_producers(model: Model, keep: Keep, dependencies: Dependencies | None = None) -> Model:
-    """A copy of `model` that computes what `cut` keeps, with all tensors in their old shapes.
-
-    Raises UnsupportedError as `Dependencies.kept` does.
-    """
-    from edgecompile.passes.prune.analyse import analyse
-    from edgecompile.passes.prune.constants import find_constants
-
-    dependencies = dependencies or analyse(model)
-    kept = dependencies.kept(keep)
-    return mask_units(model, dependencies, kept, find_constants(model, dependencies, kept).silenced)

@@ -9,18 +9,18 @@ from onnx import TensorProto, helper
 
 from edgecompile.errors import UnsupportedError
 from edgecompile.passes.prune.analyse import analyse
-from edgecompile.passes.prune.groups import Group, find_groups
+from edgecompile.passes.prune.groups import Group
 from tests.passes.prune.cutting import cut_and_prove, some_units
 from tests.passes.prune.nets import Net
 from tests.passes.prune.traps import TRAPS
 
 
 def free(name: str) -> list[Group]:
-    return [group for group in find_groups(TRAPS[name]()) if not group.frozen]
+    return [group for group in analyse(TRAPS[name]()).groups if not group.frozen]
 
 
 def frozen(name: str) -> dict[str, str]:
-    return {group.name: group.frozen for group in find_groups(TRAPS[name]()) if group.frozen}
+    return {group.name: group.frozen for group in analyse(TRAPS[name]()).groups if group.frozen}
 
 
 # Sizes of the groups that can be cut, in the network's order.
@@ -105,14 +105,14 @@ def test_what_is_frozen_says_why() -> None:
 def test_what_is_added_to_an_input_is_frozen() -> None:
     net = Net()
     y = net.op("Add", "x", net.padded(net.padded("x", 3, 8), 8, 3))
-    groups = find_groups(net.model({"x": [1, 3, 6, 6]}, net.classify(y, 3)))
+    groups = analyse(net.model({"x": [1, 3, 6, 6]}, net.classify(y, 3))).groups
     assert [(group.size, group.frozen) for group in groups][:2] == [(8, ""), (1, "it is tied to input 'x'")]
 
 
 def test_a_softmax_over_channels_freezes_them() -> None:
     net = Net()
     y = net.op("Softmax", net.padded("x", 3, 8), axis=1)
-    groups = find_groups(net.model({"x": [1, 3, 6, 6]}, net.classify(y, 8)))
+    groups = analyse(net.model({"x": [1, 3, 6, 6]}, net.classify(y, 8))).groups
     assert groups[0].frozen == "Softmax 'Softmax1' reads across all of it"
 
 
@@ -122,7 +122,7 @@ def test_a_normalization_of_all_channels_together_freezes_them() -> None:
     y = net.op(
         "InstanceNormalization", net.reshape(net.padded("x", 3, 8), 1, 1, 288), net.weights(1), net.weights(1)
     )
-    groups = find_groups(net.model({"x": [1, 3, 6, 6]}, net.classify(net.reshape(y, 1, 8, 6, 6), 8)))
+    groups = analyse(net.model({"x": [1, 3, 6, 6]}, net.classify(net.reshape(y, 1, 8, 6, 6), 8))).groups
     assert groups[0].frozen == "InstanceNormalization 'InstanceNormalization2' mixes all of it"
 
 
@@ -131,7 +131,7 @@ def test_weights_that_are_computed_freeze_what_they_multiply() -> None:
     weights = net.reshape(net.op("Gemm", net.op("Flatten", "z"), net.weights(4, 64)), 8, 8, 1, 1)
     y = net.op("Conv", net.op("Conv", "x", net.weights(8, 3, 1, 1)), weights)
     model = net.model({"x": [1, 3, 6, 6], "z": [1, 4]}, net.classify(y, 8))
-    assert "the weights of 'Conv4' are computed" in {group.frozen for group in find_groups(model)}
+    assert "the weights of 'Conv4' are computed" in {group.frozen for group in analyse(model).groups}
 
 
 def test_vectors_that_happen_to_be_equal_do_not_couple_layers() -> None:
@@ -139,7 +139,7 @@ def test_vectors_that_happen_to_be_equal_do_not_couple_layers() -> None:
     zeros = [net.const(np.zeros(8)) for _ in range(2)]
     y = net.op("Relu", net.op("Conv", "x", net.weights(8, 3, 1, 1), zeros[0]))
     y = net.op("Relu", net.op("Conv", y, net.weights(8, 8, 1, 1), zeros[1]))
-    groups = find_groups(net.model({"x": [1, 3, 6, 6]}, net.classify(y, 8)))
+    groups = analyse(net.model({"x": [1, 3, 6, 6]}, net.classify(y, 8))).groups
     assert [group.size for group in groups if not group.frozen] == [8, 8]
 
 
@@ -157,7 +157,7 @@ def test_a_subgraph_freezes_what_it_reads() -> None:
     model = net.model(
         {"x": [1, 3, 6, 6], "c": [1]}, net.classify(net.conv(z, 8, 6), 6), types={"c": TensorProto.BOOL}
     )
-    sizes = {group.name: (group.size, group.frozen) for group in find_groups(model)}
+    sizes = {group.name: (group.size, group.frozen) for group in analyse(model).groups}
     assert sizes["Conv0"] == (8, "nothing is known about cutting If (node 'If1')")
     assert sizes["Conv2"] == (6, "")
     dependencies = analyse(model)
@@ -170,13 +170,13 @@ def test_heads_of_inputs_stay() -> None:
     net = Net()
     y = net.op("Attention", "x", "x", "x", q_num_heads=2, kv_num_heads=2)
     model = net.model({"x": [1, 6, 8]}, net.linear(net.linear(y, 8, 6), 6, 5))
-    assert [group.size for group in find_groups(model) if not group.frozen] == [6]
+    assert [group.size for group in analyse(model).groups if not group.frozen] == [6]
 
 
 def test_heads_that_meet_heads_of_an_input_stay() -> None:
     net = Net()
     y = net.op("MatMul", "x", net.padded("x", 3, 3))
-    groups = find_groups(net.model({"x": [1, 3, 6, 6]}, net.classify(net.padded(y, 3, 8), 8)))
+    groups = analyse(net.model({"x": [1, 3, 6, 6]}, net.classify(net.padded(y, 3, 8), 8))).groups
     reasons = {group.name: group.frozen for group in groups}
     assert reasons["Conv0"] == "nothing is known about cutting MatMul (node 'MatMul1')"
     assert reasons["Conv2"] == ""
@@ -187,7 +187,7 @@ def test_a_normalization_with_a_computed_scale_is_inexact() -> None:
     x = net.linear("x", 10, 16)
     scale = net.op("Squeeze", net.linear("z", 4, 16), net.const(np.array([0])))
     y = net.linear(net.op("RMSNormalization", x, scale, axis=-1), 16, 5)
-    (group, *_) = find_groups(net.model({"x": [1, 6, 10], "z": [1, 4]}, y))
+    (group, *_) = analyse(net.model({"x": [1, 6, 10], "z": [1, 4]}, y)).groups
     assert (group.size, group.frozen) == (16, "")
     assert "takes its mean" in group.inexact
 

@@ -12,9 +12,10 @@ from edgecompile.errors import UnsupportedError
 from edgecompile.passes.edit import constant_of
 from edgecompile.passes.prove import generate_inputs, run_model
 from edgecompile.passes.prune.analyse import analyse
+from edgecompile.passes.prune.constants import find_constants
 from edgecompile.passes.prune.cut import cut
 from edgecompile.passes.prune.groups import index_map
-from edgecompile.passes.prune.mask import mask_producers
+from edgecompile.passes.prune.mask import mask_units
 from tests.passes.prune.cutting import cut_and_prove, parameters, some_units
 from tests.passes.prune.traps import TRAPS
 
@@ -101,7 +102,9 @@ def test_what_removed_units_leave_goes_into_biases() -> None:
     dependencies = analyse(model)
     keep = {dependencies.groups[0].name: [0, 1, 2, 3]}
     inputs = generate_inputs(model.inputs, 5)
-    masked = run_model(mask_producers(model, keep, dependencies), inputs)[0]
+    kept = dependencies.kept(keep)
+    silenced = find_constants(model, dependencies, kept).silenced
+    masked = run_model(mask_units(model, dependencies, kept, silenced), inputs)[0]
     np.testing.assert_allclose(run_model(cut(model, keep, dependencies), inputs)[0], masked, rtol=1e-5)
     assert np.abs(masked - run_model(model, inputs)[0]).max() > 1e-3
 

@@ -112,9 +112,10 @@ def _product_of_activations(trace: Trace, node: ir.Node) -> None:
     rows, columns = len(shape) - 2, len(shape) - 1
     if any(axis < rows for axes in varying for axis in axes):
         if has_frozen_heads(trace, *map(trace.of, node.inputs)):
-            return trace.stop(node)
-        heads = tie_heads(trace, node, left, right)
-        trace.set(node.outputs[0], heads[..., None, None])
+            trace.stop(node)
+        else:
+            heads = tie_heads(trace, node, left, right)
+            trace.set(node.outputs[0], heads[..., None, None])
     elif columns in varying[0] or rows in varying[1]:
         trace.labels.tie(trace.labels.vector(left, columns), trace.labels.vector(right, rows))
         for index, axis in enumerate((-1, -2)):
@@ -128,7 +129,7 @@ def _product_of_activations(trace: Trace, node: ir.Node) -> None:
 
 
 def has_frozen_heads(trace: Trace, *factors: Array) -> bool:
-    """Whether one of `factors` [batch..., rows, columns] has heads that cannot be cut, where another's can."""
+    """Whether the heads of one of `factors` [batch..., rows, columns] cannot be cut, where another's can."""
     varying = [{axis - f.ndim for axis in trace.labels.varying(f) if axis < f.ndim - 2} for f in factors]
     cut = set().union(*varying)
     return any(

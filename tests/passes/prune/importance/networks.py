@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecompile.core.model import Model, Provenance
 from edgecompile.passes.fold_constants import FoldConstants
-from edgecompile.passes.prune.groups import Group, find_groups
+from edgecompile.passes.prune.analyse import analyse
+from edgecompile.passes.prune.groups import Group
 
 Array = np.ndarray[Any, Any]
 
@@ -51,7 +52,7 @@ def convolutions(first: Array, bias: Array, second: Array, size: int = 6) -> Mod
 
 def inner_group(model: Model) -> Group:
     """The only group that can be cut."""
-    (group,) = (group for group in find_groups(model) if not group.frozen)
+    (group,) = (group for group in analyse(model).groups if not group.frozen)
     return group
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from edgecompile.core.model import Model
 from edgecompile.errors import InputError, UsageError
-from edgecompile.passes.prune.groups import Group, find_groups
+from edgecompile.passes.prune.analyse import analyse
+from edgecompile.passes.prune.groups import Group
 from edgecompile.passes.prune.importance.batch_norm_gamma import BatchNormGamma
 from edgecompile.passes.prune.importance.methods import METHODS, find_method
 from edgecompile.passes.prune.importance.readers import find_readers
@@ -222,7 +223,7 @@ def test_an_unknown_method_has_a_hint() -> None:
 
 def test_frozen_groups_have_no_scores() -> None:
     model = dense(np.ones((2, 3)), np.zeros(3), np.ones((3, 2)))
-    groups: tuple[Group, ...] = find_groups(model)
+    groups: tuple[Group, ...] = analyse(model).groups
     assert any(group.frozen for group in groups)
     for name in ("l1", "wanda", "reconstruction", "random"):
         found = find_method(name).make(None).score(model, groups, noise(model))
