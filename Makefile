@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 WORKERS ?= 2
 ACCURACY_ARGS ?= --compiled --json benchmarks/results/accuracy.json
+NPU_ARGS ?= --json benchmarks/results/npu.json
 PRUNING_ARGS ?= --json benchmarks/results/pruning.json --plots docs
 BENCH_ARGS ?= --untuned --json benchmarks/results/untuned.json
 TUNED_TARGETS ?= host cortex-a76 cortex-m4
@@ -14,7 +15,7 @@ SWEEPS ?= build/sweeps
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-zoo test-gpu fuzz lint bench bench-tuning bench-accuracy clean
+.PHONY: help setup demo test test-zoo test-gpu fuzz lint bench bench-tuning bench-accuracy bench-npu clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -71,6 +72,9 @@ bench-accuracy: setup ## what quantization and pruning cost in accuracy; EDGECOM
 	$(BIN)/python -m benchmarks.pruning $(PRUNING_ARGS); pruned=$$?; \
 	$(BIN)/python -m benchmarks.pruning_page; \
 	$(BIN)/python -m benchmarks.accuracy_page && exit $$((costs | scores | pruned))
+
+bench-npu: setup ## networks on NPUs, in emulators and reference models; EDGECOMPILE_ZOO names models and data
+	$(BIN)/python -m benchmarks.npu $(NPU_ARGS); met=$$?; $(BIN)/python -m benchmarks.npu_page && exit $$met
 
 clean: ## remove .venv and everything generated
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,10 +1,11 @@
 """Latency on the NVIDIA GPU of this machine, against PyTorch and onnxruntime: batch 1, median of 200 runs.
 
-    python -m benchmarks.gpu package.module:function net.onnx ... [--json FILE]
+    python -m benchmarks.gpu package.module:function net.onnx ... [--records DIR] [--json FILE]
 
 Every time is from an input in host memory to an output in host memory, with one CUDA graph on every side:
 PyTorch's eager mode captured in one, `torch.compile(mode="max-autotune")`, and onnxruntime's CUDA provider
-with its graphs. PyTorch is measured for a function that returns a module and example inputs, onnxruntime for
+with its graphs. Kernels are those of tuning records, where `edgecompile tune --device cuda` has made some.
+PyTorch is measured for a function that returns a module and example inputs, onnxruntime for
 an ONNX file. Ours is also measured without a graph (how much launching costs) and with mapped memory
 (copying). TF32 is off on all sides.
 """
@@ -129,11 +130,12 @@ def local_target() -> Target:
     return known.get(own) or known[max(known)]
 
 
-def measure(source: str) -> dict[str, float]:
+def measure(source: str, records: Path | None) -> dict[str, float]:
     """Microseconds by who and how."""
     target = local_target()
     with tempfile.TemporaryDirectory() as folder:
-        artifact = compile_model(source, CompileOptions(target), Path(folder) / "net.edge").artifact
+        options = CompileOptions(target, records=records)
+        artifact = compile_model(source, options, Path(folder) / "net.edge").artifact
         times = ours(artifact)
         if source.endswith(".onnx"):
             inputs = [array[0] for array in load_golden(artifact)[0]]
@@ -146,12 +148,13 @@ def measure(source: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="+")
+    parser.add_argument("--records", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with CudaDevice(find_target("h200")) as device:
         results: dict[str, Any] = {"device": device.health()}
     for source in arguments.networks:
-        times = results[source] = measure(source)
+        times = results[source] = measure(source, arguments.records)
         best = min((value for who, value in times.items() if who not in WAYS), default=None)
         ratio = "" if best is None else f"   ours / best of the others {times['ours'] / best:.2f}"
         print(source, *(f"{who} {value:.1f} µs" for who, value in times.items()), sep="   ", end=f"{ratio}\n")

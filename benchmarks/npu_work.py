@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -77,13 +76,13 @@ class Work:
         folder.mkdir(parents=True, exist_ok=True)
         return replace(self, folder=folder)
 
-    def artifact(self, network: Path, target: str, shapes: Shapes = MappingProxyType({})) -> Artifact:
+    def artifact(self, network: Path, target: str, shapes: Shapes | None = None) -> Artifact:
         """What `compile` makes of a file; raises what `compile_model` raises."""
         path = self.folder / f"{network.stem}-{target}.edge"
         if path.is_dir():
             return open_artifact(path)
         self._begin()
-        options = CompileOptions(find_target(target), shapes, check_budget=False)
+        options = CompileOptions(find_target(target), shapes or {}, check_budget=False)
         return compile_model(str(network), options, path).artifact
 
     def outputs(self, name: str, samples: Sequence[Arrays], run: Run) -> list[Arrays]:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import onnx_ir as ir
 
-from edgecompile.errors import Problem
+from edgecompile.errors import Problem, UnsupportedError
 
 Context = TypeVar("Context")
 Rule = Callable[[ir.Node, Context], bool]
@@ -37,6 +37,12 @@ class Constraints(Generic[Context]):
     def problems(self, nodes: Iterable[ir.Node], context: Context, target: str) -> list[Problem]:
         """One problem for each node and rule that do not go together."""
         return [problem for node in nodes for problem in self._of_node(node, context, target)]
+
+    def check(self, nodes: Iterable[ir.Node], context: Context, target: str) -> None:
+        """Raise UnsupportedError with all `problems`, where there are any."""
+        problems = self.problems(nodes, context, target)
+        if problems:
+            raise UnsupportedError(*problems)
 
     def _of_node(self, node: ir.Node, context: Context, target: str) -> list[Problem]:
         name, where = self.key(node), str(node.name or node.outputs[0].name)

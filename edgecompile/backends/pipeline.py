@@ -14,13 +14,14 @@ from edgecompile.lower.table import lowered_operators
 from edgecompile.passes.canonicalize import canonicalize_passes
 from edgecompile.passes.center_integer_weights import CenterIntegerWeights
 from edgecompile.passes.integer_passes import integer_passes
+from edgecompile.passes.join_heads import JoinHeads
 from edgecompile.passes.optimize import graph_passes
 from edgecompile.passes.prove import prove_in_onnxruntime
 from edgecompile.passes.rewrite_quantized_operators import RewriteQuantizedOperators
 
 
 def cpu_passes(target: Target, rounding: Rounding, integer_io: bool = False) -> Sequence[Pass]:
-    """The passes for a CPU target, in order."""
+    """The passes for a target whose kernels are generated, in order."""
     return (
         # one opset, no functions, static shapes, constants folded, nothing dead
         *canonicalize_passes(keep=lowered_operators()),
@@ -29,6 +30,8 @@ def cpu_passes(target: Target, rounding: Rounding, integer_io: bool = False) -> 
         CenterIntegerWeights(),
         # fuse, recognise, choose the layout
         *graph_passes(target.codegen.layout),
+        # what is cheap to move on a CPU is a kernel to launch on a GPU
+        *([JoinHeads()] if target.backend == "cuda" else []),
         # what is quantized, in integers
         *integer_passes(rounding, target.codegen.activations, integer_io),
     )

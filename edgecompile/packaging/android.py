@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from edgecompile.core.artifact import Artifact
-from edgecompile.packaging.archive import zip_bytes
+from edgecompile.packaging.aar import aar_file, json_bytes
+from edgecompile.packaging.android_htp import render_htp
 from edgecompile.packaging.formats import Format
-from edgecompile.packaging.licenses import license_files
 from edgecompile.packaging.manifest import Files
 from edgecompile.packaging.options import PackageOptions
 from edgecompile.packaging.parts import parts_of, under
@@ -26,33 +24,24 @@ JAVA_TYPES = {
 
 
 def render_android(artifact: Artifact, options: PackageOptions) -> Files:
-    """NAME-VERSION.aar; beside it java/ and jni/, which an application compiles."""
+    """NAME-VERSION.aar; beside it java/ and jni/, for an application. Of an HTP: `render_htp`."""
+    if artifact.manifest.emit == "onnx":
+        return render_htp(artifact, options)
     parts, values = parts_of(artifact, options), describe(artifact, options)
-    name, processor = str(values["name"]), str(values["processor"])
+    processor = str(values["processor"])
     abi = _ABIS.get(processor, processor)
     texts = render("android", values | {"api": _API, "java_types": JAVA_TYPES})
-    module = f"prefab/modules/{name}"
-    library = f"{module}/libs/android.{abi}"
-    about = {"schema_version": 2, "name": name, "version": options.version, "dependencies": []}
     target = {"abi": abi, "api": _API, "ndk": _NDK, "stl": "none", "static": True}
-    aar = {
-        "AndroidManifest.xml": texts.pop("AndroidManifest.xml"),
-        # Every AAR has one, also without Java in it.
-        "classes.jar": zip_bytes({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\r\n\r\n"}, options.date),
-        "prefab/prefab.json": _json(about),
-        f"{module}/module.json": _json({"export_libraries": ["-lm"]}),
-        f"{library}/abi.json": _json(target),
-        **under(f"{module}/include", parts.headers),
-        **under(library, parts.library),
-        **license_files(artifact, options),
-    }
-    return {f"{name}-{options.version}.aar": zip_bytes(aar, options.date), **texts}
-
-
-def _json(record: dict[str, object]) -> bytes:
-    return (json.dumps(record, indent=2) + "\n").encode()
+    library = {"abi.json": json_bytes(target), **parts.library}
+    module = {**under("include", parts.headers), **under(f"libs/android.{abi}", library)}
+    others = {"AndroidManifest.xml": texts.pop("AndroidManifest.xml")}
+    return {**aar_file(artifact, options, module, ("-lm",), others), **texts}
 
 
 FORMAT = Format(
-    "android", "an AAR with prefab, and JNI source", render_android, emit=("lib",), machines="linux"
+    "android",
+    "an AAR with prefab: a library and JNI source, or a context for an HTP and C++",
+    render_android,
+    emit=("lib", "onnx"),
+    machines="linux",
 )

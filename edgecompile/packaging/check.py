@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edgecompile.core.artifact import MANIFEST
 from edgecompile.core.store import sha256_hex
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, reason
 from edgecompile.packaging.archive import FIRST_DATE, LAST_DATE, zip_bytes
 from edgecompile.packaging.manifest import SIGNATURE, Files, PackageManifest
 from edgecompile.packaging.sign import verify_signature
@@ -27,7 +27,9 @@ MAX_BYTES = 1 << 30
 MAX_RATIO = 100
 MAX_FILES = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_+.-]+")
+_ARCHIVE = b"PK"
 _FIX = "get the package again; do not use this one"
+_GIVE = "give a bundle or a folder that `edgecompile package` wrote"
 
 
 @dataclass(frozen=True)
@@ -65,21 +67,21 @@ def _read(path: Path) -> bytes:
             raise _too_large(str(path), f"it has {path.stat().st_size} bytes")
         return path.read_bytes()
     except OSError as error:
-        fix = "give a bundle or a folder that `edgecompile package` wrote"
-        raise InputError(Problem("EC3560", "cannot read the package", str(path), str(error), fix)) from None
+        problem = Problem("EC3560", "cannot read the package", str(path), reason(error), _GIVE)
+        raise InputError(problem) from None
 
 
 def _zip_files(data: bytes, where: str) -> Files:
     """Contents by name, after a look at the directory of the archive, and before anything is unpacked."""
+    if not data.startswith(_ARCHIVE):
+        raise InputError(Problem("EC3560", "cannot read the bundle", where, "it is no bundle", _GIVE))
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             _check_members(members, where)
             return {member.filename: archive.read(member) for member in members}
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise _problem(
-            "EC3560", "cannot read the bundle", where, str(error) or type(error).__name__
-        ) from None
+        raise _problem("EC3560", "cannot read the bundle", where, reason(error)) from None
 
 
 def _check_members(members: list[zipfile.ZipInfo], where: str) -> None:
@@ -142,7 +144,8 @@ def _manifest(files: Files, where: str) -> PackageManifest:
     try:
         manifest = PackageManifest.from_json(files[MANIFEST].decode("utf-8"))
     except KeyError:
-        raise _problem("EC3563", "no package of edgecompile", where, "there is no manifest.json") from None
+        problem = Problem("EC3563", "no package of edgecompile", where, "there is no manifest.json", _GIVE)
+        raise InputError(problem) from None
     except (ValueError, RecursionError) as error:
         raise _problem("EC3563", "unknown package manifest", where, str(error)) from None
     if not FIRST_DATE <= manifest.date <= LAST_DATE:

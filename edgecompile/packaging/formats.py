@@ -13,17 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecompile.core.artifact import Artifact
+from edgecompile.core.artifact import Artifact, Emit
 from edgecompile.core.registry import load_plugins
-from edgecompile.core.store import staged_directory, write_atomically
-from edgecompile.errors import InputError, Problem, UsageError, did_you_mean
+from edgecompile.core.store import make_folder, staged_directory, write_file
+from edgecompile.errors import Problem, UsageError, did_you_mean
 from edgecompile.packaging.manifest import Files, sealed
 from edgecompile.packaging.options import PackageOptions
 
 PLUGIN_GROUP = "edgecompile.packagers"
 
 # What a kind of artifact is called.
-_KINDS = {"lib": "a static library", "c": "C source", "mlpackage": "a Core ML model"}
+_KINDS = {
+    "lib": "a static library",
+    "c": "C source",
+    "tflite": "a TensorFlow Lite file",
+    "onnx": "a context for Qualcomm's HTP",
+    "mlpackage": "a Core ML model",
+}
+# The formats for what is no C code, other than the bundle.
+_FORMATS = {"onnx": "android", "mlpackage": "swift"}
 # In the order in which they are listed: the module edgecompile.packaging.<value> has the Format.
 BUILT_IN = {
     "bundle": "bundle",
@@ -76,9 +84,8 @@ class Format:
             problems.append(Problem("EC2563", what, "--place", "", fix))
         if manifest.emit not in self.emit:
             wanted = " or ".join(_KINDS.get(emit, emit) for emit in self.emit)
-            fix = "compile with --emit c" if "c" in self.emit else "compile with --emit lib"
-            what = f"{self.name} takes {wanted}"
-            problems.append(Problem("EC2564", what, str(artifact.path), f"this is '{manifest.emit}'", fix))
+            what, why = f"{self.name} takes {wanted}", f"this is {_KINDS[manifest.emit]}"
+            problems.append(Problem("EC2564", what, str(artifact.path), why, self._fix(manifest.emit)))
         if artifact.target.backend == "cuda":
             what, why = (
                 f"{self.name} takes networks that are functions in C",
@@ -93,6 +100,12 @@ class Format:
             problems.append(Problem("EC2565", what, str(artifact.path), f"not {manifest.target}", fix))
         if problems:
             raise UsageError(*problems)
+
+    def _fix(self, emit: Emit) -> str:
+        """What to do with an artifact that is not for this format."""
+        if emit in _FORMATS:
+            return f"package it with --format {_FORMATS[emit]}"
+        return "compile with --emit c" if "c" in self.emit else "compile with --emit lib"
 
 
 def find_format(name: str) -> Format:
@@ -120,7 +133,7 @@ def all_formats() -> tuple[Format, ...]:
 def package(artifact: Artifact, form: Format, options: PackageOptions, output: Path) -> tuple[Path, ...]:
     """Write `artifact` in the form `form` to the folder `output`; returns what was written.
 
-    Raises UsageError as `Format.check`, and InputError (EC3030, EC3031, EC3570) when `output` cannot be
+    Raises UsageError as `Format.check`, and InputError (EC3030, EC3031, EC3032) when `output` cannot be
     written; it is then as it was.
     """
     form.check(artifact, artifact.target.toolchain.firmware, options)
@@ -142,13 +155,7 @@ def write_files(folder: Path, files: Files) -> None:
 
 
 def _write_beside(folder: Path, files: Files) -> tuple[Path, ...]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_atomically(folder / name, data)
-            (folder / name).chmod(0o644)
-    except OSError as error:
-        fix = "choose another folder with -o"
-        problem = Problem("EC3570", "cannot write the output folder", str(folder), str(error), fix)
-        raise InputError(problem) from None
+    make_folder(folder)
+    for name, data in files.items():
+        write_file(folder / name, data)
     return tuple(folder / name for name in files)

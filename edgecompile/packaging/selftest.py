@@ -10,7 +10,7 @@ import numpy as np
 
 from edgecompile.core.artifact import NOISE_FACTOR, Artifact
 from edgecompile.core.tensor import TensorInfo
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, reason
 from edgecompile.packaging.manifest import Files
 from edgecompile.packaging.options import PackageOptions
 from edgecompile.packaging.render import describe, render
@@ -93,5 +93,5 @@ def _golden(artifact: Artifact, key: str, default: float | None = None) -> Array
                 return np.asarray(default)
             return np.asarray(arrays[key])
     except (OSError, ValueError, KeyError) as error:
-        why, fix = str(error), "compile again"
+        why, fix = reason(error), "compile again"
         raise InputError(Problem("EC3573", "cannot read the golden vectors", str(path), why, fix)) from None

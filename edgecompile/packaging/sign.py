@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecompile.errors import InputError, MissingToolError, Problem
+from edgecompile.errors import InputError, MissingToolError, Problem, reason
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-SIGNATURE_BYTES = 64
 _COMMAND_SECONDS = 120.0
 
 
@@ -42,7 +41,7 @@ def signer_from_file(path: Path) -> Signer:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _bad_key(str(path), str(error)) from None
+        raise _bad_key(str(path), reason(error)) from None
     return _signer(data, str(path))
 
 
@@ -55,8 +54,10 @@ def signer_from_command(command: str) -> Signer:
         # Through a pipe, which no other program can read. What it asks and says goes to the user's terminal.
         words = shlex.split(command)
         finished = subprocess.run(words, stdout=subprocess.PIPE, timeout=_COMMAND_SECONDS, check=True)
+    except subprocess.CalledProcessError as error:
+        raise _failed_command(command, f"exit status {error.returncode}") from None
     except (OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
-        raise _failed_command(command, str(error)) from None
+        raise _failed_command(command, reason(error)) from None
     return _signer(finished.stdout, "--key-command")
 
 
@@ -84,8 +85,10 @@ def _public_key(path: Path) -> Ed25519PublicKey:
 
     try:
         key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _bad_key(str(path), str(error).splitlines()[0]) from None
+    except OSError as error:
+        raise _bad_key(str(path), reason(error)) from None
+    except ValueError:
+        raise _bad_key(str(path), "it is no PEM file with a public key") from None
     if not isinstance(key, Ed25519PublicKey):
         raise _bad_key(str(path), "it is no Ed25519 key")
     return key
@@ -100,8 +103,8 @@ def _signer(pem: bytes, where: str) -> Signer:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
         raise _bad_key(where, "it is encrypted") from None
-    except ValueError as error:
-        raise _bad_key(where, str(error).splitlines()[0]) from None
+    except ValueError:
+        raise _bad_key(where, "it is no PEM file with a private key") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise _bad_key(where, "it is no Ed25519 key")
     return Signer(_key_id(key.public_key()), key)

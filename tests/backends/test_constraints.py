@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import onnx_ir as ir
+import pytest
 
 from edgecompile.backends.constraints import Constraints
+from edgecompile.errors import UnsupportedError
 
 
 def is_named(node: ir.Node, prefix: str) -> bool:
@@ -59,3 +61,10 @@ def test_the_table_is_printed() -> None:
         "| Add | There is one input. |",
         "| Relu |  |",
     ]
+
+
+def test_all_problems_are_one_error() -> None:
+    TABLE.check([node("Relu", "a1")], "a", "some-npu")
+    with pytest.raises(UnsupportedError) as refused:
+        TABLE.check([node("Relu", "b1"), node("Celu", "a3")], "a", "some-npu")
+    assert [problem.where for problem in refused.value.problems] == ["b1", "a3"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import accuracy, accuracy_page
-from benchmarks.accuracy_page import MARK, PAGE, render
+from benchmarks.accuracy_page import PAGE, render
+from benchmarks.markdown import MARK
 from tests.benchmarks.test_accuracy import row
 from tests.benchmarks.test_calibration import row as cost
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import page
-from benchmarks.page import MARK, PAGE, render
+from benchmarks.markdown import MARK
+from benchmarks.page import PAGE, render
 
 Row = dict[str, Any]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import pruning, pruning_page
+from benchmarks.markdown import MARK
 from benchmarks.pruning import BAR_SHARE, judged, pareto, render
 
 Row = dict[str, Any]
@@ -65,12 +66,12 @@ def test_rows_of_a_part_replace_the_old_ones(tmp_path: Path, monkeypatch: pytest
 
 def test_what_is_written_by_hand_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page, results = tmp_path / "pruning.md", tmp_path / "pruning.json"
-    page.write_text(f"By hand.\n\n{pruning_page.MARK}\n\nold\n")
+    page.write_text(f"By hand.\n\n{MARK}\n\nold\n")
     results.write_text(json.dumps({"rows": [row("l1", 0.7, 40)]}))
     monkeypatch.setattr(pruning_page, "PAGE", page)
     monkeypatch.setattr(pruning_page, "RESULTS", results)
     assert pruning_page.main() == 0
     text = page.read_text()
-    assert text.startswith(f"By hand.\n\n{pruning_page.MARK}\n")
+    assert text.startswith(f"By hand.\n\n{MARK}\n")
     assert "old" not in text
     assert "| kws_dscnn | l1 | 0.7 | 0.690 | 40.00 points |  |" in text

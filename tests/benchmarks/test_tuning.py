@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import tuning_page
+from benchmarks.markdown import MARK
 from benchmarks.tuning import (
     POINTS,
     Table,
@@ -20,7 +21,7 @@ from benchmarks.tuning import (
     trials_needed,
     without,
 )
-from benchmarks.tuning_page import MARK, PAGE, draw, render
+from benchmarks.tuning_page import PAGE, draw, render
 from edgecompile.tuning.cost_model import Prior
 from edgecompile.tuning.database import Database
 from tests.support.tuning import made_up_task

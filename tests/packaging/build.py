@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from edgecompile.core.artifact import Artifact
 from edgecompile.packaging.formats import find_format, package
@@ -19,6 +22,14 @@ def run(*command: object, cwd: Path | None = None) -> str:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def tool_or_skip(name: str, install: str) -> str:
+    """The path of a program; skips the test where it is not installed."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} not found ({install})")
+    return path
 
 
 def write(artifact: Artifact, form: str, folder: Path, options: PackageOptions | None = None) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import tomllib
 import xml.etree.ElementTree as ElementTree
@@ -22,7 +21,7 @@ from edgecompile.errors import MissingToolError
 from edgecompile.packaging import mcuboot
 from edgecompile.packaging.options import PackageOptions
 from edgecompile.packaging.sign import signer_from_file
-from tests.packaging.build import run, write
+from tests.packaging.build import run, tool_or_skip, write
 from tests.packaging.conftest import EXAMPLES, Compile
 from tests.packaging.test_sign import keys
 
@@ -32,13 +31,6 @@ STUBS = Path(__file__).parent / "stubs"
 BOARD = EXAMPLES / "firmware-cortex-m" / "board"
 M4 = ("-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 QEMU = ("qemu-system-arm", "-machine", "mps2-an386", "-nographic", "-semihosting", "-kernel")
-
-
-def tool_or_skip(name: str, install: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} not found ({install})")
-    return path
 
 
 def run_firmware(program: Path) -> str:

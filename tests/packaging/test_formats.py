@@ -76,7 +76,7 @@ def test_all_reasons_to_refuse_at_once(small: Artifact, tmp_path: Path) -> None:
     assert "Fix: give --weights inside" in text
     assert "EC2563] suit has no linker script" in text
     assert "EC2564] suit takes C source" in text
-    assert "this is 'tflite'. Fix: compile with --emit c" in text
+    assert "this is a TensorFlow Lite file. Fix: compile with --emit c" in text
     assert "EC2565] suit is for microcontrollers" in text
     assert "not host" in text
     assert not (tmp_path / "out").exists()
@@ -140,7 +140,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(keywords: Compile, tmp_path: 
 
 def test_a_folder_that_cannot_be_written(small: Artifact, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"EC3570.*cannot write the output folder"):
+    with pytest.raises(InputError, match=r"EC3030.*cannot write the folder"):
         write(small, "bundle", tmp_path / "file")
 
 

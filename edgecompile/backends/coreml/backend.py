@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edgecompile.backends.backend import Build, BuildRequest
-from edgecompile.backends.coreml.constraints import check_network
+from edgecompile.backends.coreml.constraints import TABLE
 from edgecompile.backends.coreml.evaluator.program import WEIGHTS, Program, read_program
 from edgecompile.backends.coreml.pipeline import coreml_passes
 from edgecompile.backends.coreml.tool import write_network
+from edgecompile.backends.files import file_manifest
 from edgecompile.core.artifact import Emit, Manifest, MemoryFigures
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass
@@ -49,7 +50,7 @@ class CoreMlBackend:
     def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
         """See `Backend`. Raises UnsupportedError (EC4600, EC4601), MissingToolError (EC5585)."""
         settings = request.target.coreml or CoreMl()
-        check_network(model, settings, request.target)
+        TABLE.check(model.graph.graph, settings, request.target.name)
         package = folder / PACKAGE.format(name=request.name)
         log = write_network(model, settings, package, request.name)
         (folder / LOG).write_text(log, encoding="utf-8")
@@ -62,23 +63,13 @@ def _without(option: str, why: str) -> Problem:
 
 
 def _manifest(model: Model, request: BuildRequest, package: Path, program: Program) -> Manifest:
-    """An artifact without C functions; how much memory a run takes is Core ML's business."""
+    """How much memory a run takes is Core ML's business."""
     sizes = {path: path.stat().st_size for path in package.rglob("*") if path.is_file()}
     weights = sizes.get(package / WEIGHTS, 0)
     quantized = any(operation.type == "quantize" for operation in program.operations)
-    return Manifest(
-        name=request.name,
-        target=request.target.name,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        memory=MemoryFigures(0, 0, weights, sum(sizes.values())),
-        align=_ALIGNMENT,
-        entry="",
-        steps=(),
-        emit=request.emit,
-        tools={},
-        model_sha256=model.provenance.sha256,
-        tolerance=QUANTIZED_TOLERANCE if quantized else TOLERANCE,
+    tolerance = QUANTIZED_TOLERANCE if quantized else TOLERANCE
+    return file_manifest(
+        model, request, MemoryFigures(0, 0, weights, sum(sizes.values())), _ALIGNMENT, tolerance
     )
 
 

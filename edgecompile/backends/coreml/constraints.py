@@ -12,9 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgecompile.backends.constraints import Constraints, Rule
-from edgecompile.core.model import Model
-from edgecompile.core.target import CoreMl, Target
-from edgecompile.errors import UnsupportedError
+from edgecompile.core.target import CoreMl
 from edgecompile.passes.edit import constant_of, static_shape
 
 _MOST_AXES = 5
@@ -266,13 +264,6 @@ TABLE: Constraints[CoreMl] = Constraints(
     lambda node: node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}",
     "EC4600",
 )
-
-
-def check_network(model: Model, settings: CoreMl, target: Target) -> None:
-    """Raise UnsupportedError (EC4600) with every node that is not computed, and every reason."""
-    problems = TABLE.problems(model.graph.graph, settings, target.name)
-    if problems:
-        raise UnsupportedError(*problems)
 
 
 def _fits(value: ir.Value) -> bool:

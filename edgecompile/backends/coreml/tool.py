@@ -6,18 +6,19 @@ all that goes into a log, and a crash is an error message.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgecompile.backends.coreml.writer import write_package
+from edgecompile.backends.vendor import crashed, keep_network, print_into, reasons
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.target import CoreMl
-from edgecompile.errors import EdgeCompileError, InternalError, MissingToolError, Problem, UnsupportedError
+from edgecompile.errors import EdgeCompileError, MissingToolError, Problem, UnsupportedError
 
 INSTALL = 'pip install "edgecompile[coreml]"'
 _SECONDS = 600.0
@@ -46,23 +47,13 @@ def write_network(model: Model, settings: CoreMl, package: Path, name: str) -> s
             timeout_s=_SECONDS,
         )
     except UnsupportedError as error:
-        kept = _keep(data, name)
-        problems = [
-            Problem(p.code, p.what, p.where, p.why, f"{p.fix}; the network is in {kept}")
-            for p in error.problems
-        ]
+        kept = keep_network(data, name, ".onnx")
+        problems = (replace(p, fix=f"{p.fix}; the network is in {kept}") for p in error.problems)
         raise UnsupportedError(*problems) from error
     except EdgeCompileError as error:
-        why = "; ".join(problem.why or problem.what for problem in error.problems)
-        fix = f"report it together with {_keep(data, name)}"
-        raise InternalError(Problem("EC1345", "coremltools crashed", name, why, fix)) from error
+        kept = keep_network(data, name, ".onnx")
+        raise crashed("EC1345", "coremltools", name, reasons(error), kept) from error
     return log
-
-
-def _keep(data: bytes, name: str) -> Path:
-    kept = Path(tempfile.gettempdir()) / f"edgecompile-{name}-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    kept.write_bytes(data)
-    return kept
 
 
 def run_coremltools(data: bytes, provenance: Provenance, settings: CoreMl, package: Path) -> str:
@@ -72,9 +63,7 @@ def run_coremltools(data: bytes, provenance: Provenance, settings: CoreMl, packa
         sys.modules[framework] = None  # type: ignore[assignment]
     os.environ["TQDM_DISABLE"] = "1"  # no bars with times in the log
     with tempfile.TemporaryFile() as log:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(log.fileno(), stream.fileno())
+        print_into(log)
         write_package(Model.from_bytes(data, provenance), settings, package)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

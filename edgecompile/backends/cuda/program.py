@@ -28,11 +28,22 @@ def link_for_gpu(
     or this machine's CPU is another one. For the simulated GPU a driver with the network's kernels is put
     beside `output`. Raises MissingToolError.
     """
-    if not isinstance(device, SimulatedGpu):
-        return _link(artifact, artifact.target, output, trace, options)
     source = (artifact.path / FOLDER / KERNELS).read_text(encoding="utf-8")
-    build_simulator(source, describe_gpu(artifact.target).architecture, output.parent)
-    return _link(artifact, simulation_target(), output, trace, options, _BESIDE)
+    target, link_flags = machine_for(device, artifact.target, source, output.parent)
+    return _link(artifact, target, output, trace, options, link_flags)
+
+
+def machine_for(
+    device: Device | None, target: Target, source: str, folder: Path
+) -> tuple[Target, tuple[str, ...]]:
+    """What a program in `folder` that launches the kernels of `source` is built for, and flags to link it.
+
+    For the simulated GPU a driver with these is put there. Raises MissingToolError (EC5591).
+    """
+    if not isinstance(device, SimulatedGpu):
+        return target, ()
+    build_simulator(source, describe_gpu(target).architecture, folder)
+    return simulation_target(), _BESIDE
 
 
 def _link(
@@ -41,7 +52,7 @@ def _link(
     output: Path,
     trace: bool,
     options: int,
-    link_flags: tuple[str, ...] = (),
+    link_flags: tuple[str, ...],
 ) -> Path:
     toolchain = find_toolchain(target, executable=True)
     flags = [*_definitions(artifact, options), *(["-DEDGECOMPILE_TRACE"] if trace else [])]

@@ -22,11 +22,12 @@ from edgecompile.backends.ethos_u.partition import (
     segments_of,
 )
 from edgecompile.backends.ethos_u.vela import Compiled, combine_estimates, compile_network
+from edgecompile.backends.files import file_manifest
 from edgecompile.backends.library import write_library
-from edgecompile.backends.tflite.backend import file_manifest
+from edgecompile.backends.tflite.backend import ALIGNMENT
 from edgecompile.backends.tflite.export import check_quantized, export_nodes
 from edgecompile.backends.tflite.pipeline import ROUNDING, tflite_passes
-from edgecompile.core.artifact import Emit
+from edgecompile.core.artifact import Emit, MemoryFigures
 from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.pipeline import Pass
 from edgecompile.core.target import EthosU, Target
@@ -200,4 +201,5 @@ def _write_file(
     (folder / PRODUCT.format(name=request.name)).write_bytes(compiled.file)
     memories = compiled.estimates["memories"]
     arena = memories.get("sram", {"used_bytes": 0})["used_bytes"]
-    return Build(file_manifest(model, request, len(compiled.file), arena), figures)
+    memory = MemoryFigures(arena, arena, len(compiled.file), len(compiled.file))
+    return Build(file_manifest(model, request, memory, ALIGNMENT), figures)

@@ -5,10 +5,7 @@ It is native code that ends the process on some inputs, so it runs where that is
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,16 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from edgecompile.backends.vendor import crashed, keep_network, print_into, reasons
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.target import EthosU
-from edgecompile.errors import (
-    EdgeCompileError,
-    InternalError,
-    MissingToolError,
-    Problem,
-    UnsupportedError,
-)
-from edgecompile.lower.identifier import c_identifier
+from edgecompile.errors import EdgeCompileError, MissingToolError, Problem, UnsupportedError
 
 INSTALL = 'pip install "edgecompile[ethos-u]"'
 # `separate`: inputs get a region of their own, and outputs another. A network with one of each then works on
@@ -38,6 +29,7 @@ optimize=Performance
 separate_io_regions={separate}
 cpu_tensor_alignment=16
 """
+_SUFFIX = ".tflite"
 _SECONDS = 600.0
 
 
@@ -96,22 +88,13 @@ def compile_network(
             run_vela, data, npu, form, separate, task="compiling with Vela", timeout_s=_SECONDS
         )
     except UnsupportedError as error:
-        kept = _keep(data, name)
+        kept = keep_network(data, name, _SUFFIX)
         problems = (replace(p, fix=f"{p.fix}; what Vela rejects is in {kept}") for p in error.problems)
         raise UnsupportedError(*problems) from error
     except EdgeCompileError as error:
-        why = "; ".join(problem.why or problem.what for problem in error.problems)
-        fix = f"report it together with {_keep(data, name)}"
-        raise InternalError(Problem("EC1540", "Vela crashed", name, why, fix)) from error
+        kept = keep_network(data, name, _SUFFIX)
+        raise crashed("EC1540", "Vela", name, reasons(error), kept) from error
     return compiled
-
-
-def _keep(data: bytes, name: str) -> Path:
-    """A file with `data` that stays."""
-    word = f"{c_identifier(name)}-{hashlib.sha256(data).hexdigest()[:12]}"
-    kept = Path(tempfile.gettempdir()) / f"edgecompile-{word}.tflite"
-    kept.write_bytes(data)
-    return kept
 
 
 def run_vela(data: bytes, npu: EthosU, form: str, separate: bool) -> Compiled:
@@ -120,9 +103,7 @@ def run_vela(data: bytes, npu: EthosU, form: str, separate: bool) -> Compiled:
 
     options = _OPTIONS.format(form=form, separate=str(separate).lower())
     with tempfile.TemporaryFile() as log:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(log.fileno(), stream.fileno())
+        print_into(log)
         try:
             result = regor.compile(npu.architecture, data, "TFLITE", _configuration(npu), options, True)
             reason = ""

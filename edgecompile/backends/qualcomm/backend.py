@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecompile.backends.backend import Build, BuildRequest
-from edgecompile.backends.qualcomm.compiler import PACKAGE, compile_network, file_names
-from edgecompile.backends.qualcomm.constraints import check_network
+from edgecompile.backends.files import file_manifest
+from edgecompile.backends.qualcomm.compiler import PACKAGE, compile_network, file_name
+from edgecompile.backends.qualcomm.constraints import TABLE
 from edgecompile.backends.qualcomm.pipeline import htp_passes
-from edgecompile.core.artifact import Emit, Manifest, MemoryFigures
+from edgecompile.core.artifact import Emit, MemoryFigures
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass
 from edgecompile.core.target import Hexagon, Target
@@ -20,7 +21,7 @@ LOG, NOTICE = "qnn.log", "NOTICE.txt"
 # makes of some steps more or less in front of it; what is compiled wrong differs by all of the range.
 TOLERANCE = 1 / 8
 _NOTICE = """\
-{binary} was made by Qualcomm's compiler, version {sdk}.
+{file} was made by Qualcomm's compiler, version {sdk}.
 To load it, a device needs onnxruntime with the execution provider onnxruntime-qnn, which is under the MIT
 licence, and Qualcomm's QNN libraries, which come with that under a licence of their own (Qualcomm_LICENSE.pdf
 in the package). None of them is part of this artifact: read that licence before you ship them.
@@ -43,35 +44,25 @@ class HexagonBackend:
             what, why = "a network for the HTP cannot be split", "the NPU computes all of it"
             raise UsageError(Problem("EC2591", what, "--fallback", why, "leave --fallback out"))
         if request.integer_io:
-            what, why = "inputs and outputs of a context are floats", "the HTP converts them itself"
+            what, why = (
+                "inputs and outputs of a context are floats",
+                "onnxruntime converts them there",
+            )
             raise UsageError(Problem("EC2593", what, "--io", why, "leave --io out"))
         return htp_passes()
 
     def build(self, model: Model, request: BuildRequest, folder: Path) -> Build:
         """See `Backend`. Raises UnsupportedError (EC4590), and what `compile_network` raises."""
         npu = configuration(request.target)
-        check_network(model, npu, request.target)
+        TABLE.check(model.graph.graph, npu, request.target.name)
         context = compile_network(model.to_bytes(), npu, request.name)
-        for file, data in zip(file_names(request.name), (context.model, context.binary), strict=True):
-            (folder / file).write_bytes(data)
+        file = file_name(request.name)
+        (folder / file).write_bytes(context.model)
         (folder / LOG).write_text(context.log, encoding="utf-8")
-        notice = _NOTICE.format(binary=file_names(request.name)[1], sdk=context.sdk)
+        notice = _NOTICE.format(file=file, sdk=context.sdk)
         (folder / NOTICE).write_text(notice, encoding="utf-8")
-        size = len(context.model) + len(context.binary)
-        manifest = Manifest(
-            name=request.name,
-            target=request.target.name,
-            inputs=model.inputs,
-            outputs=model.outputs,
-            memory=MemoryFigures(0, 0, size, size),
-            align=1,
-            entry="",
-            steps=(),
-            emit=request.emit,
-            tools={},
-            model_sha256=model.provenance.sha256,
-            tolerance=TOLERANCE,
-        )
+        size = len(context.model)
+        manifest = file_manifest(model, request, MemoryFigures(0, 0, size, size), tolerance=TOLERANCE)
         return Build(manifest, {"qnn_sdk": context.sdk, "notice": " ".join(notice.split())})
 
 

@@ -1,17 +1,18 @@
 """Qualcomm's compiler for the HTP and its emulator, called through onnxruntime in processes of their own.
 
 The package onnxruntime-qnn (from version 2) is an execution provider that onnxruntime loads at run time. It
-compiles a network to a context: a small ONNX file of one node, and beside it the binary for one architecture.
-An emulator of the HTP, which executes such binaries on x86-64, comes with it. The CPU is never allowed to
-compute any of a network.
+compiles a network to a context: an ONNX file with one node, which holds the binary for one architecture,
+and with what converts inputs and outputs. An emulator of the HTP, which executes such binaries on x86-64,
+comes with it.
+
+Conversions are the CPU's, which does them exactly: the HTP rounds inputs to 16-bit floats first, and one in
+some hundred becomes another integer. The CPU computes nothing else of a network.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecompile.backends.vendor import crashed, keep_network, print_into, reasons
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.target import Hexagon
 from edgecompile.errors import (
@@ -34,6 +36,7 @@ from edgecompile.errors import (
 INSTALL = 'pip install "edgecompile[qualcomm]"'
 PACKAGE = "onnxruntime-qnn"
 _PROVIDER = "QNNExecutionProvider"
+_CONTEXT, _CONVERSIONS = "EPContext", ("QuantizeLinear", "DequantizeLinear")
 _SECONDS = 1800.0
 # Severities of onnxruntime's log.
 _EVERYTHING, _WARNINGS, _ERRORS = 0, 2, 3
@@ -44,20 +47,16 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Context:
-    """A compiled network: `model` is the ONNX file, which names that of `binary`; `log` is what was printed.
-
-    `sdk` is the version of the compiler.
-    """
+    """A compiled network: `model` is the ONNX file, `log` what was printed, `sdk` the compiler's version."""
 
     model: bytes
-    binary: bytes
     log: str
     sdk: str
 
 
-def file_names(name: str) -> tuple[str, str]:
-    """What the two files of a context of the network `name` are called."""
-    return f"{name}_htp.onnx", f"{name}_htp_qnn.bin"
+def file_name(name: str) -> str:
+    """What the context of the network `name` is called."""
+    return f"{name}_htp.onnx"
 
 
 def compile_network(data: bytes, npu: Hexagon, name: str) -> Context:
@@ -74,8 +73,8 @@ def compile_network(data: bytes, npu: Hexagon, name: str) -> Context:
             # Only a full log says why.
             _compile_isolated(data, npu, name, folder, _EVERYTHING)
             raise UnsupportedError(*rejections(_printed(folder), reason))
-        model, binary = ((folder / file).read_bytes() for file in file_names(name))
-        return Context(model, binary, _printed(folder), _sdk_of(model))
+        model = (folder / file_name(name)).read_bytes()
+        return Context(model, _printed(folder), _sdk_of(model))
 
 
 def execute_context(folder: Path, name: str, npu: Hexagon, inputs: Sequence[Array]) -> list[Array]:
@@ -84,13 +83,13 @@ def execute_context(folder: Path, name: str, npu: Hexagon, inputs: Sequence[Arra
     Raises MissingToolError (EC5580) without the package, and InternalError (EC1342) when it fails or crashes.
     """
     check_installed()
-    model = folder / file_names(name)[0]
+    model = folder / file_name(name)
     try:
         outputs: list[Array] = run_isolated(
             run_context, str(model), npu, list(inputs), task=f"executing {model.name}", timeout_s=_SECONDS
         )
     except EdgeCompileError as error:
-        why, fix = _reasons(error), "compile again; if it fails again, report it together with the artifact"
+        why, fix = reasons(error), "compile again; if it fails again, report it together with the artifact"
         raise InternalError(Problem("EC1342", "the HTP emulator failed", model.name, why, fix)) from error
     return outputs
 
@@ -106,19 +105,30 @@ def check_installed() -> None:
 def run_compiler(data: bytes, npu: Hexagon, name: str, folder: str, severity: int) -> str:
     """In a process of its own: write the context and what is printed into `folder`. Why it failed, or ""."""
     with open(os.path.join(folder, _LOG), "wb") as log:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(log.fileno(), stream.fileno())
+        print_into(log)
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = session_options(npu, severity)
-    compiler = onnxruntime.ModelCompiler(options, data, embed_compiled_data_into_model=False)
+    compiler = onnxruntime.ModelCompiler(options, data, embed_compiled_data_into_model=True)
+    path = Path(folder) / file_name(name)
     try:
-        compiler.compile_to_file(os.path.join(folder, file_names(name)[0]))
+        compiler.compile_to_file(str(path))
     except (state.Fail, state.EPFail, state.NotImplemented) as error:
         return str(error)
-    return ""
+    return left_over(path.read_bytes())
+
+
+def left_over(model: bytes) -> str:
+    """Why a compiled network is more than one context and conversions; "" where it is not."""
+    import onnx
+
+    nodes = onnx.load_model_from_string(model).graph.node
+    others = [node.op_type for node in nodes if node.op_type not in (_CONTEXT, *_CONVERSIONS)]
+    contexts = sum(node.op_type == _CONTEXT for node in nodes)
+    if others:
+        return f"it leaves {', '.join(dict.fromkeys(others))} to the CPU"
+    return "" if contexts == 1 else f"it makes {contexts} parts of it"
 
 
 def run_context(model: str, npu: Hexagon, inputs: list[Array]) -> list[Array]:
@@ -132,7 +142,7 @@ def run_context(model: str, npu: Hexagon, inputs: list[Array]) -> list[Array]:
 
 
 def session_options(npu: Hexagon, severity: int) -> Any:
-    """Everything on the HTP of `npu`, nothing on the CPU; the settings are onnxruntime-qnn's."""
+    """The HTP of `npu`, and the CPU for inputs and outputs; the settings are onnxruntime-qnn's."""
     import onnxruntime
     import onnxruntime_qnn
 
@@ -141,15 +151,13 @@ def session_options(npu: Hexagon, severity: int) -> Any:
     devices = [device for device in onnxruntime.get_ep_devices() if device.ep_name == _PROVIDER]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = severity
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     settings = {
         "backend_path": onnxruntime_qnn.get_qnn_htp_path(),
         "soc_model": str(npu.soc),
         "htp_arch": str(npu.architecture),
         # The best code that it can make, however long that takes.
         "htp_graph_finalization_optimization_mode": "3",
-        # Inputs and outputs are quantized on the HTP as well.
-        "offload_graph_io_quantization": "0",
+        "offload_graph_io_quantization": "1",
     }
     options.add_provider_for_devices(devices[:1], settings)
     return options
@@ -182,28 +190,18 @@ def _compile_isolated(data: bytes, npu: Hexagon, name: str, folder: Path, severi
             task="compiling with Qualcomm's compiler", timeout_s=_SECONDS,
         )  # fmt: skip
     except EdgeCompileError as error:
-        raise _crash(data, name, error, _printed(folder)) from error
+        why = "; ".join([reasons(error), *_printed(folder).strip().splitlines()[-1:]])
+        kept = keep_network(data, name, ".onnx")
+        raise crashed("EC1341", "Qualcomm's compiler", name, why, kept) from error
     return reason
-
-
-def _crash(data: bytes, name: str, error: EdgeCompileError, log: str) -> InternalError:
-    kept = Path(tempfile.gettempdir()) / f"edgecompile-{name}-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    kept.write_bytes(data)
-    why = "; ".join([_reasons(error), *log.strip().splitlines()[-1:]])
-    fix = f"report it together with {kept}"
-    return InternalError(Problem("EC1341", "Qualcomm's compiler crashed", name, why, fix))
 
 
 def _sdk_of(model: bytes) -> str:
     """The version of Qualcomm's libraries that a context names."""
     import onnx
 
-    (node,) = onnx.load_model_from_string(model).graph.node
+    (node,) = (n for n in onnx.load_model_from_string(model).graph.node if n.op_type == _CONTEXT)
     return next((a.s.decode() for a in node.attribute if a.name == "ep_sdk_version"), "unknown")
-
-
-def _reasons(error: EdgeCompileError) -> str:
-    return "; ".join(problem.why or problem.what for problem in error.problems)
 
 
 def _printed(folder: Path) -> str:

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from edgecompile.backends.constraints import Constraints, Rule
-from edgecompile.core.model import Model
-from edgecompile.core.target import Hexagon, Target
-from edgecompile.errors import UnsupportedError
+from edgecompile.core.target import Hexagon
 from edgecompile.passes.edit import constant_of, static_shape
 from edgecompile.passes.integer.quantized import dequantized
 from edgecompile.passes.matching import produced_by
@@ -123,13 +121,6 @@ TABLE: Constraints[Hexagon] = Constraints(
     lambda node: node.op_type,
     "EC4590",
 )
-
-
-def check_network(model: Model, npu: Hexagon, target: Target) -> None:
-    """Raise UnsupportedError (EC4590) with every node that `npu` does not compute, and every reason."""
-    problems = TABLE.problems(model.graph.graph, npu, target.name)
-    if problems:
-        raise UnsupportedError(*problems)
 
 
 def computes_floats(node: ir.Node) -> bool:

@@ -140,7 +140,9 @@ def test_a_swift_package_has_the_model_and_its_golden_vectors(artifact: Artifact
 
 @needs_coremltools
 def test_another_format_does_not_take_it(artifact: Artifact, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"EC2564.*takes a static library or C source.*'mlpackage'"):
+    with pytest.raises(
+        UsageError, match=r"EC2564.*static library or C source.*this is a Core ML model.*--format swift"
+    ):
         package(artifact, find_format("cmake"), PackageOptions(), tmp_path / "package")
 
 

@@ -23,13 +23,12 @@ from edgecompile.core.artifact import Artifact, open_artifact, report_json
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.target import find_target, load_targets
 from edgecompile.devices.open import open_device
-from edgecompile.errors import InputError, InternalError, MissingToolError, UnsupportedError, UsageError
+from edgecompile.errors import InputError, InternalError, MissingToolError, UsageError
 from edgecompile.lower.lower import usual_plans
 from edgecompile.packaging.formats import find_format
 from edgecompile.packaging.options import PackageOptions
 from edgecompile.quantize import QuantizeOptions, quantize_source, write_result
 from edgecompile.toolchain.cuda import CudaCompiler, Nvcc, Nvrtc, find_cuda_compiler, find_nvrtc
-from edgecompile.tuning.tune import TuneOptions, list_tasks
 from edgecompile.verify import verify_artifact
 from tests.support.networks import save, small_cnn, stateful_lstm, wide_chain
 from tests.support.quantized import quantize
@@ -166,12 +165,6 @@ def test_a_target_has_to_say_what_its_gpu_is() -> None:
 def test_the_simulated_gpu_has_no_speed(network: Artifact) -> None:
     with pytest.raises(UsageError, match=r"EC2034.*cuda-simulator has no speed"):
         bench_artifact(network)
-
-
-def test_tuning_is_refused(tmp_path: Path) -> None:
-    model = save(small_cnn(), tmp_path / "net.onnx")
-    with pytest.raises(UnsupportedError, match=r"EC4630.*no design space yet"):
-        list_tasks(str(model), TuneOptions(find_target("h200"), tmp_path / "records"))
 
 
 def test_packages_are_refused(network: Artifact) -> None:

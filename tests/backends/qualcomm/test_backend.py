@@ -62,11 +62,13 @@ def test_a_transformer_is_executed_in_the_emulator(folder: Path, tmp_path: Path)
 @needs_qnn
 def test_the_artifact_has_the_context_and_the_log(artifact: Artifact) -> None:
     manifest, path = artifact.manifest, artifact.path
-    context, binary = path / "cnn_htp.onnx", path / "cnn_htp_qnn.bin"
+    context = path / "cnn_htp.onnx"
     assert (manifest.emit, manifest.entry, manifest.target) == ("onnx", "", "hexagon-v73")
-    assert manifest.memory.flash == context.stat().st_size + binary.stat().st_size
-    (node,) = onnx.load(context).graph.node
-    assert node.op_type == "EPContext"
+    assert manifest.memory.flash == context.stat().st_size
+    quantize, node, dequantize = onnx.load(context).graph.node
+    conversions = [quantize.op_type, dequantize.op_type]
+    assert (node.op_type, conversions) == ("EPContext", ["QuantizeLinear", "DequantizeLinear"])
+    assert [a.i for a in node.attribute if a.name == "embed_mode"] == [1]
     log = (path / "qnn.log").read_text()
     assert "onnxruntime" in log
     assert str(Path.home()) not in log
@@ -96,8 +98,11 @@ def test_equal_inputs_give_equal_artifacts(artifact: Artifact, folder: Path, tmp
 def test_a_damaged_context_is_noticed(artifact: Artifact, tmp_path: Path) -> None:
     copy = tmp_path / "copy.edge"
     shutil.copytree(artifact.path, copy)
-    path = copy / "cnn_htp_qnn.bin"
-    path.write_bytes(path.read_bytes()[:1000])
+    path = copy / "cnn_htp.onnx"
+    context = onnx.load(path)
+    (binary,) = (a for a in context.graph.node[1].attribute if a.name == "ep_cache_context")
+    binary.s = binary.s[:1000]
+    onnx.save(context, path)
     with pytest.raises(InternalError, match="EC1342"):
         verify_artifact(Artifact(copy, artifact.manifest))
 

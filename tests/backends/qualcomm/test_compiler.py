@@ -5,10 +5,17 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import onnx
 import pytest
 
 from edgecompile.backends.qualcomm import compiler
-from edgecompile.backends.qualcomm.compiler import compile_network, execute_context, file_names, rejections
+from edgecompile.backends.qualcomm.compiler import (
+    compile_network,
+    execute_context,
+    file_name,
+    left_over,
+    rejections,
+)
 from edgecompile.errors import InternalError, MissingToolError, UnsupportedError
 from tests.support.integer_networks import NETWORKS, ROWS
 from tests.support.qualcomm import needs_qnn, npu, prepared
@@ -60,7 +67,7 @@ def test_after_a_crash_the_network_is_kept(tmp_path: Path, monkeypatch: pytest.M
 
 @needs_qnn
 def test_a_context_that_does_not_load_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / file_names("junk")[0]).write_bytes(b"no context")
+    (tmp_path / file_name("junk")).write_bytes(b"no context")
     with pytest.raises(InternalError, match=r"EC1342\] the HTP emulator failed at 'junk_htp.onnx'"):
         execute_context(tmp_path, "junk", npu(), [ROWS[None]])
 
@@ -72,3 +79,19 @@ def test_without_the_package_the_install_line_is_given(monkeypatch: pytest.Monke
     ) as caught:
         compile_network(prepared(NETWORKS["relu"]()).to_bytes(), npu(), "relu")
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reason"),
+    [
+        (["QuantizeLinear", "EPContext", "DequantizeLinear"], ""),
+        (["EPContext"], ""),
+        (["EPContext", "Mod", "Mod", "Relu"], "it leaves Mod, Relu to the CPU"),
+        (["EPContext", "EPContext"], "it makes 2 parts of it"),
+        ([], "it makes 0 parts of it"),
+    ],
+)
+def test_the_cpu_converts_and_computes_nothing(kinds: list[str], reason: str) -> None:
+    nodes = [onnx.helper.make_node(kind, ["x"], ["y"]) for kind in kinds]
+    graph = onnx.helper.make_graph(nodes, "net", [], [])
+    assert left_over(onnx.helper.make_model(graph).SerializeToString()) == reason

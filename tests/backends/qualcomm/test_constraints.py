@@ -10,7 +10,7 @@ import pytest
 
 from edgecompile.backends.find import find_constraints
 from edgecompile.backends.qualcomm.backend import configuration
-from edgecompile.backends.qualcomm.constraints import TABLE, check_network
+from edgecompile.backends.qualcomm.constraints import TABLE
 from edgecompile.core.model import Model
 from edgecompile.core.target import find_target, load_targets
 from edgecompile.errors import UnsupportedError
@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[Callable[[], Model], str]] = {
 def check(model: Model, name: str = "hexagon-v73") -> None:
     """Raise what `compile` does for `model`."""
     target = find_target(name)
-    check_network(prepared(model), configuration(target), target)
+    TABLE.check(prepared(model).graph.graph, configuration(target), target.name)
 
 
 @pytest.mark.parametrize("name", REFUSED)

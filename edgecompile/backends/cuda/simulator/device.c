@@ -39,6 +39,9 @@ static gpu_kernel* kernel;
 static void* const* arguments;
 static unsigned threads, begun, ended;
 static int backwards;
+static uint64_t runs;
+
+uint64_t gpu_time(void) { return runs; }
 
 /* What lanes gave, for two waits in turn: some may still read the first when others give for the next. */
 static void* given[2][MOST_THREADS / WARP][WARP];
@@ -64,6 +67,7 @@ static void run_threads(void) {
       const unsigned number = begun++;
       f->thread = backwards ? threads - 1 - number : number;
       f->state = READY;
+      ++runs;
       of_thread[f->thread] = f;
       become(f);
       kernel->call(arguments);
@@ -95,7 +99,10 @@ static void resume(fiber* f) {
   current = f;
   if (_setjmp(scheduler) != 0) return;
   if (!f->has_begun) begin_fiber(f);
-  if (f->state != ENDED) become(f);
+  if (f->state != ENDED) {
+    ++runs;
+    become(f);
+  }
   _longjmp(f->here, 1);
 }
 

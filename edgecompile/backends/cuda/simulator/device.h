@@ -40,6 +40,9 @@ extern const int gpu_architecture;
 /* Executes a grid. Returns 0, or -1 when its threads wait for each other forever, after saying where. */
 int gpu_execute(gpu_kernel* kernel, uint3 blocks, uint3 threads, void* const* arguments);
 
+/* A clock: how often a thread has run until now, to its end or to where it waits. */
+uint64_t gpu_time(void);
+
 /* Waits for all threads of the block, which have to come to the same `line`. */
 void gpu_sync_block(int line);
 

@@ -30,6 +30,7 @@ enum {
   INVALID_PTX = 218,
   INVALID_HANDLE = 400,
   NOT_FOUND = 500,
+  NOT_READY = 600,
   ILLEGAL_ADDRESS = 700,
   LAUNCH_FAILED = 719,
   CAPTURE_UNSUPPORTED = 900,
@@ -51,6 +52,7 @@ static const struct {
     {INVALID_PTX, "CUDA_ERROR_INVALID_PTX"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE"},
     {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},
+    {NOT_READY, "CUDA_ERROR_NOT_READY"},
     {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
     {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"},
     {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
@@ -59,7 +61,7 @@ static const struct {
 
 /* ---- what exists ---- */
 
-enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
+enum { L2_BYTES = 38, CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
 enum { MOST_BLOCKS = 4096, MOST_ARGUMENTS = 64, GARBAGE = 0x7F, EXIT_LEFT_BEHIND = 75 };
 
 typedef struct {
@@ -70,13 +72,14 @@ typedef struct {
   int on_host;
 } block;
 
-enum kind { COPY, LAUNCH };
+enum kind { COPY, SET, LAUNCH, EVENT };
 
 typedef struct {
   enum kind kind;
   void* to;
   const void* from;
   size_t bytes;
+  unsigned char value;
   gpu_kernel* kernel;
   uint3 blocks, threads;
   uint64_t values[MOST_ARGUMENTS];
@@ -93,9 +96,15 @@ typedef struct {
   const unsigned char* image;
 } module;
 
+typedef struct {
+  list* stream;
+  uint64_t time; /* when the stream had come to it */
+  int has_happened;
+} event;
+
 static block blocks[MOST_BLOCKS];
 static list default_stream;
-static int initialised, retained, context_depth, modules, streams, graphs, executables;
+static int initialised, retained, context_depth, modules, streams, graphs, executables, events;
 static int context; /* its address stands for the primary context */
 
 static int is_called_to_fail(const char* name, CUresult* result) {
@@ -129,11 +138,11 @@ __attribute__((destructor)) static void check_that_nothing_is_left(void) {
   for (int i = 0; i < MOST_BLOCKS; ++i) {
     if (blocks[i].data != NULL) *(blocks[i].on_host ? &on_host : &on_device) += blocks[i].bytes;
   }
-  if (on_device + on_host == 0 && retained + context_depth + modules + streams + graphs + executables == 0) return;
+  if (on_device + on_host == 0 && retained + context_depth + modules + streams + graphs + executables + events == 0) return;
   fprintf(stderr,
           "simulator: left behind: %zu bytes on the GPU, %zu of the host, %d contexts, %d pushed, %d modules, "
-          "%d streams, %d graphs, %d executable graphs\n",
-          on_device, on_host, retained, context_depth, modules, streams, graphs, executables);
+          "%d streams, %d graphs, %d executable graphs, %d events\n",
+          on_device, on_host, retained, context_depth, modules, streams, graphs, executables, events);
   fflush(NULL);
   _exit(EXIT_LEFT_BEHIND);
 }
@@ -171,8 +180,9 @@ static int architecture(void) {
 
 CUresult cuDeviceGetAttribute(int* value, int attribute, int device) {
   CHECK(device == 0, INVALID_DEVICE);
-  CHECK(attribute == CAPABILITY_MAJOR || attribute == CAPABILITY_MINOR, INVALID_VALUE);
+  CHECK(attribute == CAPABILITY_MAJOR || attribute == CAPABILITY_MINOR || attribute == L2_BYTES, INVALID_VALUE);
   *value = attribute == CAPABILITY_MAJOR ? architecture() / 10 : architecture() % 10;
+  if (attribute == L2_BYTES) *value = 65536;
   return SUCCESS;
 }
 
@@ -376,6 +386,16 @@ static CUresult do_one(const operation* item) {
     memcpy(item->to, item->from, item->bytes);
     return SUCCESS;
   }
+  if (item->kind == SET) {
+    memset(item->to, item->value, item->bytes);
+    return SUCCESS;
+  }
+  if (item->kind == EVENT) {
+    event* const reached = item->to;
+    reached->time = gpu_time();
+    reached->has_happened = 1;
+    return SUCCESS;
+  }
   const void* arguments[MOST_ARGUMENTS];
   for (int i = 0; i < item->kernel->arguments; ++i) arguments[i] = &item->values[i];
   return gpu_execute(item->kernel, item->blocks, item->threads, (void* const*)arguments) == 0 ? SUCCESS : LAUNCH_FAILED;
@@ -413,6 +433,17 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, vo
   return copy(stream, (void*)(uintptr_t)to, (void*)(uintptr_t)from, bytes);
 }
 
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, void* stream) {
+  ENTER_IN_CONTEXT("cuMemsetD8Async");
+  CHECK(bytes == 0 || is_on_device((void*)(uintptr_t)to, bytes), INVALID_VALUE);
+  operation* const item = append(stream_of(stream));
+  item->kind = SET;
+  item->to = (void*)(uintptr_t)to;
+  item->value = value;
+  item->bytes = bytes;
+  return SUCCESS;
+}
+
 CUresult cuStreamCreate(void** stream, unsigned flags) {
   (void)flags;
   ENTER_IN_CONTEXT("cuStreamCreate");
@@ -434,14 +465,63 @@ CUresult cuStreamDestroy_v2(void* stream) {
   return SUCCESS;
 }
 
-CUresult cuStreamSynchronize(void* stream) {
-  list* const waited = stream_of(stream);
-  ENTER_IN_CONTEXT("cuStreamSynchronize");
+static CUresult do_all(list* waited) {
   CHECK(waited->captured == NULL, CAPTURE_UNSUPPORTED);
   CUresult result = SUCCESS;
   for (size_t i = 0; i < waited->count && result == SUCCESS; ++i) result = do_one(&waited->items[i]);
   waited->count = 0;
   return result;
+}
+
+CUresult cuStreamSynchronize(void* stream) {
+  ENTER_IN_CONTEXT("cuStreamSynchronize");
+  return do_all(stream_of(stream));
+}
+
+/* ---- events: their time is what device.c counts ---- */
+
+CUresult cuEventCreate(void** result, unsigned flags) {
+  ENTER_IN_CONTEXT("cuEventCreate");
+  CHECK(flags == 0, INVALID_VALUE);
+  *result = calloc(1, sizeof(event));
+  ++events;
+  return SUCCESS;
+}
+
+CUresult cuEventDestroy_v2(void* destroyed) {
+  ENTER_IN_CONTEXT("cuEventDestroy_v2");
+  CHECK(destroyed != NULL, INVALID_HANDLE);
+  free(destroyed);
+  --events;
+  return SUCCESS;
+}
+
+CUresult cuEventRecord(void* recorded, void* stream) {
+  event* const one = recorded;
+  ENTER_IN_CONTEXT("cuEventRecord");
+  CHECK(one != NULL, INVALID_HANDLE);
+  one->stream = stream_of(stream);
+  one->has_happened = 0;
+  operation* const item = append(one->stream);
+  item->kind = EVENT;
+  item->to = one;
+  return SUCCESS;
+}
+
+CUresult cuEventSynchronize(void* waited) {
+  event* const one = waited;
+  ENTER_IN_CONTEXT("cuEventSynchronize");
+  CHECK(one != NULL && one->stream != NULL, INVALID_HANDLE);
+  return do_all(one->stream);
+}
+
+CUresult cuEventElapsedTime(float* milliseconds, void* begin, void* end) {
+  const event *const first = begin, *const last = end;
+  ENTER_IN_CONTEXT("cuEventElapsedTime");
+  CHECK(first != NULL && last != NULL, INVALID_HANDLE);
+  CHECK(first->has_happened && last->has_happened, NOT_READY);
+  *milliseconds = (float)((double)(last->time - first->time) / 1e6);
+  return SUCCESS;
 }
 
 CUresult cuLaunchKernel(void* function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z, unsigned threads_x,
