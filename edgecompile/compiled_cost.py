@@ -21,7 +21,7 @@ from edgecompile.compiler import CompileOptions, compile_model
 from edgecompile.core.model import Model
 from edgecompile.core.store import write_atomically
 from edgecompile.core.target import Target
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, reason
 
 # What can be asked for: bytes, bytes, and instructions (microseconds where nothing counts instructions).
 COMPILED_COSTS = ("flash", "arena", "latency")
@@ -46,7 +46,7 @@ class CostTable:
             self.rows = {key: {str(k): float(v) for k, v in row.items()} for key, row in rows.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             what, fix = "cannot read the table of costs", "delete it, or give another file"
-            raise InputError(Problem("EC3523", what, str(self.path), str(error), fix)) from None
+            raise InputError(Problem("EC3523", what, str(self.path), reason(error), fix)) from None
 
     def add(self, key: str, costs: Mapping[str, float]) -> None:
         """Remember `costs`, and write the file."""

@@ -7,65 +7,36 @@ The parent process only checks, decides and moves files into place. Importing an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from edgecompile import __version__
-from edgecompile.core.artifact import Artifact, Emit, Manifest, seal_artifact
+from edgecompile.compile_options import (
+    CompileOptions,
+    check_budget,
+    check_exposed,
+    check_threads,
+    chosen_form,
+    network_name,
+)
+from edgecompile.core.artifact import Artifact, Manifest, seal_artifact
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Provenance
 from edgecompile.core.store import staged_directory
-from edgecompile.core.target import Target
-from edgecompile.errors import BudgetError, InputError, Problem, UnsupportedError, UsageError
+from edgecompile.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from edgecompile.core.integer import Rounding
     from edgecompile.core.model import Model
     from edgecompile.core.pipeline import PassRecord
+
+__all__ = ["CompileOptions", "CompileResult", "compile_model", "network_name", "tool_versions"]
 
 # Recorded in every manifest: a change of these may change the code that is generated.
 _TOOLS = ("apache-tvm", "apache-tvm-ffi", "onnx", "onnx-ir", "onnxruntime", "numpy")
 GOLDEN_SAMPLES = 3
-MAX_THREADS = 64
-
-
-@dataclass(frozen=True)
-class CompileOptions:
-    """What `compile` may be told.
-
-    `input_shapes` and `constants` bind graph inputs by name. `max_flash` and `max_ram` (bytes) replace the
-    target's own limits; `check_budget=False` drops them. `prove` checks every pass against the one before.
-    `golden` is an .npz of inputs by name, each with a leading sample axis; seeded noise without it.
-    The network can run on up to `threads` threads. For a quantized network, `rounding` overrides what the
-    file and the target say, and `io` "int8" or "int16" makes its inputs and outputs integers, of that type.
-    `records` is a folder of tuning records, which count beside those that are shipped; without `tuned`
-    neither do, and all kernels are built by the built-in choice. `fallback` says who
-    computes what an accelerator cannot: with "none" such a network is refused.
-    """
-
-    target: Target
-    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
-    name: str | None = None
-    emit: Emit | None = None
-    dump_passes: Path | None = None
-    trust_pickle: bool = False
-    check_budget: bool = True
-    max_flash: int | None = None
-    max_ram: int | None = None
-    prove: bool = False
-    golden: Path | None = None
-    threads: int = 1
-    rounding: Rounding | None = None
-    io: Literal["float", "int8", "int16"] = "float"
-    records: Path | None = None
-    tuned: bool = True
-    fallback: Literal["none", "cpu"] = "none"
 
 
 @dataclass(frozen=True)
@@ -120,30 +91,6 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
         manifest = seal_artifact(staging, built.manifest, options.target)
     return CompileResult(Artifact(output, manifest), built.report)
-
-
-def check_threads(options: CompileOptions) -> None:
-    """Raise UsageError (EC2030) for a number of threads that the target cannot have."""
-    if options.threads == 1:
-        return
-    if not 1 <= options.threads <= MAX_THREADS:
-        what, fix = f"{options.threads} threads are not possible", f"give a number from 1 to {MAX_THREADS}"
-        raise UsageError(Problem("EC2030", what, "--threads", "", fix))
-    if options.target.toolchain.firmware:
-        what = f"{options.target.name} runs one thread"
-        why, fix = "a program without an operating system has no others", "leave --threads out"
-        raise UsageError(Problem("EC2030", what, "--threads", why, fix))
-
-
-def network_name(text: str) -> str:
-    """A C identifier for the network, from its file or function name; raises UsageError (EC2010)."""
-    from edgecompile.lower.identifier import c_identifier
-
-    stem = text.rpartition(":")[2] if ":" in text else Path(text).stem
-    name = c_identifier(stem)
-    if len(name) > 64:
-        raise UsageError(Problem("EC2010", "the network's name is too long", "--name", name, "give --name"))
-    return name
 
 
 def import_canonical(source: str, options: CompileOptions, golden: Path) -> _Imported:
@@ -201,17 +148,6 @@ def build_artifact(imported: _Imported, name: str, options: CompileOptions, fold
     )
 
 
-def chosen_form(options: CompileOptions, emits: Sequence[Emit]) -> Emit:
-    """What to emit. Raises UsageError (EC2033) for a form that the target's backend does not write."""
-    usual = options.target.codegen.route
-    if options.emit is None:
-        return usual if usual in emits else emits[0]
-    if options.emit not in emits:
-        what = f"{options.target.name} cannot be compiled to '{options.emit}'"
-        raise UsageError(Problem("EC2033", what, "--emit", "", f"use {' or '.join(emits)}"))
-    return options.emit
-
-
 def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dict[str, Any]:
     """Golden vectors and figures of a network that computes in integers; nothing for others.
 
@@ -223,7 +159,7 @@ def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dic
     from edgecompile.passes.quantize.interpreter import is_integer
 
     if options.io != "float":
-        _check_exposed(model, options.io)
+        check_exposed(model, options.io)
     if not is_integer(model):
         return {}
     differences = write_integer_golden(model, golden)
@@ -231,25 +167,6 @@ def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dic
         "rounding": model.graph.metadata_props[ROUNDING_KEY],
         "difference_to_float": dict(zip([info.name for info in model.outputs], differences, strict=True)),
     }
-
-
-def _check_exposed(model: Model, wanted: str) -> None:
-    problems = [
-        Problem("EC4031", "this tensor cannot be handed over as integers", info.name, why, "use --io float")
-        for info in (*model.inputs, *model.outputs)
-        if info.scale is None and info.dtype.startswith("float")
-        for why in ["it is not quantized, or not with one scale"]
-    ]
-    if problems:
-        raise UnsupportedError(*problems)
-    others = [
-        Problem("EC2371", f"--io {wanted} does not fit", info.name, why, f"use --io {info.dtype}, or float")
-        for info in (*model.inputs, *model.outputs)
-        if info.scale is not None and info.dtype != wanted
-        for why in [f"the network stores this tensor as {info.dtype}"]
-    ]
-    if others:
-        raise UsageError(*others)
 
 
 def tool_versions(others: Sequence[str] = ()) -> dict[str, str]:
@@ -287,26 +204,3 @@ def _report(
             "output_bytes": sum(tensor.nbytes for tensor in manifest.outputs),
         },
     } | figures
-
-
-def check_budget(manifest: Manifest, options: CompileOptions) -> None:
-    """Raise BudgetError when code and weights exceed the flash, or arena, inputs and outputs the RAM."""
-    memory = options.target.memory
-    borders = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
-    needs = (
-        ("EC6001", "flash", manifest.memory.flash, options.max_flash or memory.flash_bytes),
-        ("EC6002", "RAM", manifest.memory.arena + borders, options.max_ram or memory.ram_bytes),
-    )
-    problems = [
-        Problem(
-            code,
-            f"the network does not fit the {what} of {options.target.name}",
-            manifest.name,
-            f"it needs {need / 1024:.1f} kB of {limit / 1024:.1f} kB",
-            "shrink the network, choose a larger target, or compile anyway with --no-budget",
-        )
-        for code, what, need, limit in needs
-        if limit is not None and need > limit
-    ]
-    if problems:
-        raise BudgetError(*problems)

@@ -16,6 +16,7 @@ import numpy as np
 from edgecompile.bench import bench_artifact
 from edgecompile.compiler import CompileOptions, compile_model
 from edgecompile.core.pipeline import Pipeline
+from edgecompile.core.store import make_folder
 from edgecompile.core.target import find_target
 from edgecompile.errors import EdgeCompileError, MissingToolError, Problem
 from edgecompile.execute import CompiledNetwork
@@ -70,7 +71,7 @@ def run_demo(folder: Path | None = None, progress: Progress = lambda task: None)
 
 
 def _rows(folder: Path, progress: Progress) -> Iterator[DemoRow]:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     network = folder / "digits.onnx"
     progress("training a small network on handwritten digits")
     # An ONNX file states the shapes of its outputs; folding constants infers them.

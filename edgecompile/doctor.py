@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.store import cache_dir
 from edgecompile.core.target import load_targets
-from edgecompile.errors import EdgeCompileError
+from edgecompile.errors import EdgeCompileError, reason
 from edgecompile.lower.canary import serialise_function
 
 
@@ -50,6 +50,11 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("ziglang", "executables for other Linux targets", "pip install 'edgecompile[cross]'"),
     ("nvidia-cuda-nvrtc", "NVIDIA GPUs, without a CUDA toolkit", "pip install 'edgecompile[cuda]'"),
     ("torch", "PyTorch networks", "pip install 'edgecompile[torch]'"),
+    ("ethos-u-vela", "Arm Ethos-U", "pip install 'edgecompile[ethos-u]'"),
+    ("onnxruntime-qnn", "Qualcomm Hexagon", "pip install 'edgecompile[qualcomm]'"),
+    ("coremltools", "Core ML", "pip install 'edgecompile[coreml]'"),
+    ("cryptography", "signing packages", "pip install 'edgecompile[sign]'"),
+    ("distributed", "fleets", "pip install 'edgecompile[fleet]'"),
 )
 
 CANARY_SECONDS = 120.0
@@ -117,7 +122,10 @@ def _cache() -> Check:
         with tempfile.TemporaryFile(dir=folder):
             return Check("cache folder", True, str(folder), purpose, fix, required=True)
     except OSError as error:
-        return Check("cache folder", False, str(error), purpose, fix, required=True)
+        why = reason(error)
+    except EdgeCompileError as error:
+        why = error.problems[0].why
+    return Check("cache folder", False, why, purpose, fix, required=True)
 
 
 def _targets() -> Check:

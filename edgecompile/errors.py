@@ -6,6 +6,7 @@ exit code of the command line. Raise the subclass that says whose turn it is to 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -105,9 +106,29 @@ class VerificationError(EdgeCompileError):
     exit_code = 9
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint such as "Did you mean 'cortex-m4'?", or the whole list when nothing is close."""
+def reason(error: BaseException) -> str:
+    """Why `error` happened, for a Problem that names the place: a system error without number and path."""
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error) or type(error).__name__
+
+
+_NO_BUGS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def of_file_system(error: Exception) -> InputError | None:
+    """The error for the user when a disk is full or a file may not be used; None for other errors."""
+    if not isinstance(error, OSError) or error.errno not in _NO_BUGS:
+        return None
+    fix = (
+        "make room, or permit it; TMPDIR and EDGECOMPILE_CACHE name the folders for temporary and kept files"
+    )
+    where = str(error.filename or "")
+    return InputError(Problem("EC3034", "a file cannot be read or written", where, reason(error), fix))
+
+
+def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
+    """A hint such as "did you mean 'cortex-m4'?"; when nothing is close, `otherwise` or the whole list."""
     import difflib
 
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
+    return f"did you mean '{close[0]}'?" if close else otherwise or "known: " + ", ".join(known)

@@ -18,7 +18,7 @@ from edgecompile.core.samples import unpack as unpack
 from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.devices.open import open_device
-from edgecompile.errors import InputError, Problem, UsageError
+from edgecompile.errors import InputError, Problem, UsageError, reason
 from edgecompile.toolchain.build import build_runner
 from edgecompile.toolchain.find import find_toolchain
 
@@ -133,7 +133,7 @@ def load_golden(artifact: Artifact) -> tuple[tuple[Array, ...], tuple[Array, ...
             inputs = tuple(arrays[f"in_{k}"] for k in range(len(manifest.inputs)))
             outputs = tuple(arrays[f"out_{k}"] for k in range(len(manifest.outputs)))
     except (OSError, ValueError, KeyError) as error:
-        why, fix = str(error), "compile again"
+        why, fix = reason(error), "compile again"
         raise InputError(Problem("EC3052", "cannot read the golden vectors", str(path), why, fix)) from error
     return inputs, outputs
 

@@ -15,6 +15,8 @@ from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InputError, Problem
 from edgecompile.passes.prove import generate_inputs, index_bounds, relative_error, run_model
 from edgecompile.passes.quantize.interpreter import Interpreter, is_exact
+from edgecompile.passes.quantize.sample_files import read_npz
+from edgecompile.passes.quantize.samples import Samples
 
 Arrays = list[np.ndarray[Any, Any]]
 
@@ -32,8 +34,7 @@ def write_golden(
     Inputs come from `source` or are seeded noise. `noise_k` is how far the reference disagrees with itself:
     the largest relative difference of output k between onnxruntime with and without its optimizations, which
     add in another order, and where `canonical`, the same network after `canonicalize_passes`, rounds numbers
-    to integers, what comes of rounding some of them the other way. Raises InputError (EC3050) when the inputs
-    do not match the network.
+    to integers, what comes of rounding some of them the other way. Raises InputError as `load_inputs`.
     """
     names = [info.name for info in model.inputs]
     if source is not None:
@@ -104,26 +105,14 @@ def _stacked(samples: list[Arrays]) -> Arrays:
 
 
 def load_inputs(path: Path, infos: tuple[TensorInfo, ...]) -> list[Arrays]:
-    """Samples from an .npz of arrays named like the inputs (or in_0, in_1, ...), leading axis = sample."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            stored = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
-        raise InputError(Problem("EC3050", "cannot read the golden inputs", str(path), str(error))) from None
-    columns = []
-    for index, info in enumerate(infos):
-        array = stored.get(info.name, stored.get(f"in_{index}"))
-        expected = f"{info.dtype} (samples, {', '.join(map(str, info.shape))})"
-        if array is None or array.shape[1:] != info.shape or array.dtype.name != info.dtype:
-            got = "nothing" if array is None else f"{array.dtype.name} {array.shape}"
-            why = f"input '{info.name}' needs {expected}, the file has {got}"
-            raise InputError(Problem("EC3050", "golden inputs do not match the network", str(path), why))
-        columns.append(array)
-    counts = {len(column) for column in columns}
-    if len(counts) > 1:
-        why = f"the inputs have {sorted(counts)} samples"
-        raise InputError(Problem("EC3050", "golden inputs differ in length", str(path), why))
-    return [[column[i] for column in columns] for i in range(counts.pop() if counts else 1)]
+    """Samples from an .npz of arrays named like the inputs (or in_0, in_1, ...), leading axis = sample.
+
+    Raises InputError: EC3050 without samples, EC3301 to EC3304 as calibration data do.
+    """
+    samples = list(Samples(lambda: [read_npz(path)], infos, str(path)))
+    if infos and not samples:
+        raise InputError(Problem("EC3050", "there are no golden inputs", str(path), "", "give a sample"))
+    return [[sample[info.name] for info in infos] for sample in samples or [{}]]
 
 
 def npz_bytes(arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:

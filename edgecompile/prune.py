@@ -12,7 +12,8 @@ import numpy as np
 
 from edgecompile.core.chart import Line, line_chart
 from edgecompile.core.model import Model
-from edgecompile.errors import InputError, Problem, UnsupportedError
+from edgecompile.core.store import write_file
+from edgecompile.errors import Problem, UnsupportedError
 from edgecompile.passes.prune.groups import index_map
 from edgecompile.passes.prune.proof import prove
 from edgecompile.passes.prune.sensitivity import as_record, block_record
@@ -110,13 +111,11 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str) -> str:
 
 
 def write_result(result: PruneResult, output: Path, report: Path | None = None) -> None:
-    """Write the network, and the report as JSON. Raises InputError (EC3524)."""
-    try:
-        output.write_bytes(result.model.to_bytes())
-        if report is not None:
-            report.write_text(json.dumps(result.report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(Problem("EC3524", "cannot write the result", str(output), str(error))) from None
+    """Write the network, and the report as JSON. Raises InputError (EC3032)."""
+    write_file(output, result.model.to_bytes())
+    if report is not None:
+        text = json.dumps(result.report, indent=2, sort_keys=True) + "\n"
+        write_file(report, text.encode())
 
 
 def _check_reached(report: Mapping[str, Any]) -> None:

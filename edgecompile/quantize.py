@@ -14,7 +14,8 @@ import numpy as np
 
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
-from edgecompile.errors import InputError, MissingToolError, Problem, UsageError, did_you_mean
+from edgecompile.core.store import write_file
+from edgecompile.errors import MissingToolError, Problem, UnsupportedError, UsageError, did_you_mean
 from edgecompile.frontend.load import import_through
 from edgecompile.frontend.options import ImportOptions
 from edgecompile.passes.quantize.calibrate import Calibrated, Observed, Progress, decide, observe_tensors
@@ -73,8 +74,8 @@ def quantize_source(
     """Quantize `source` (x.onnx, x.tflite, x.pt2 or module:function).
 
     Raises UsageError (EC2321 to EC2324, EC2391, EC2392, EC2401 to EC2403), InputError (EC33xx, EC3401,
-    EC3402), with `reconstruct` UnsupportedError (EC4391, EC4392) and MissingToolError (EC5391), and what
-    importing raises.
+    EC3402), UnsupportedError (EC4033 for a quantized network), with `reconstruct` UnsupportedError (EC4391,
+    EC4392) and MissingToolError (EC5391), and what importing raises.
     """
     recipe = find_recipe(options.recipe)
     _check_samples(recipe, options)
@@ -83,6 +84,7 @@ def quantize_source(
     imported = ImportOptions(options.input_shapes, options.constants, options.trust_pickle)
     progress("importing", 0, None)
     model, _ = import_through(source, imported, Pipeline(preparing_passes()))
+    _refuse_quantized(model)
     samples = None if options.calibrate is None else open_samples(options.calibrate, model.inputs)
     _check_names(model, options.keep_float)
     if recipe.method == "static":
@@ -170,13 +172,11 @@ def _rewrite(
 
 
 def write_result(result: QuantizeResult, output: Path, report: Path | None = None) -> None:
-    """Write the network, and the report as JSON. Raises InputError (EC3309)."""
-    try:
-        output.write_bytes(result.model.to_bytes())
-        if report is not None:
-            report.write_text(json.dumps(result.report, indent=2, sort_keys=True) + "\n")
-    except OSError as error:
-        raise InputError(Problem("EC3309", "cannot write the result", str(output), str(error))) from None
+    """Write the network, and the report as JSON. Raises InputError (EC3032)."""
+    write_file(output, result.model.to_bytes())
+    if report is not None:
+        text = json.dumps(result.report, indent=2, sort_keys=True) + "\n"
+        write_file(report, text.encode())
 
 
 def _check_samples(recipe: Recipe, options: QuantizeOptions) -> None:
@@ -233,6 +233,13 @@ def _require_torch() -> None:
         what, fix = "reconstruction needs PyTorch", "pip install 'edgecompile[torch]'"
         problem = Problem("EC5391", what, "--reconstruct", error.problems[0].why, fix)
         raise MissingToolError(problem) from None
+
+
+def _refuse_quantized(model: Model) -> None:
+    for node in model.graph.graph:
+        if node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"):
+            what, why = "the network is quantized already", f"it is {node.op_type}"
+            raise UnsupportedError(Problem("EC4033", what, node.name or "", why, "compile it as it is"))
 
 
 def _check_names(model: Model, names: Sequence[str]) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecompile.backends.elf import undefined_symbols, writable_bytes
 from edgecompile.compiler import CompileOptions, CompileResult, compile_model, network_name
 from edgecompile.core.artifact import open_artifact
 from edgecompile.core.target import find_target
 from edgecompile.errors import BudgetError, InputError
 from edgecompile.execute import CompiledNetwork, load_golden
+from tests.support.elf import undefined_symbols, writable_bytes
 from tests.support.networks import save, small_cnn, stateful_lstm
 
 # What C compilers assume to be there, and the functions of libm.
@@ -227,8 +227,8 @@ def test_golden_inputs_of_the_user(cnn: Path, tmp_path: Path) -> None:
     artifact = _compile(cnn, "host", tmp_path / "out.edge", golden=tmp_path / "golden.npz").artifact
     inputs, _ = load_golden(artifact)
     assert inputs[0].shape == (2, 1, 3, 12, 12)
-    np.savez(tmp_path / "golden.npz", x=np.ones((2, 3, 12, 12), np.float64))
-    with pytest.raises(InputError, match=r"needs float32 \(samples, 1, 3, 12, 12\)"):
+    np.savez(tmp_path / "golden.npz", x=np.ones((2, 3, 12, 11), np.float32))
+    with pytest.raises(InputError, match=r"'x' takes \(1, 3, 12, 12\), the data are \(2, 3, 12, 11\)"):
         _compile(cnn, "host", tmp_path / "other.edge", golden=tmp_path / "golden.npz")
 
 

@@ -11,13 +11,17 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from edgecompile import __version__, errors
+from edgecompile.cli.main import VERBS, cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "edgecompile"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+PAGES = ["README.md", "SECURITY.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").glob("*/README.md"))
 
 
 def project_table() -> dict[str, Any]:
@@ -104,17 +108,42 @@ def test_no_machine_path_and_no_registry_in_the_tree() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", "SECURITY.md", "docs/how-a-compile-flows.md", "docs/decisions.md", "docs/cuda.md"],
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_what_the_documents_point_to_exists(page: str) -> None:
     text = (ROOT / page).read_text()
-    named = re.findall(r"`(edgecompile/[\w./]+|targets/[\w.-]+|docs/[\w./-]+)`", text)
-    linked = re.findall(r"\]\(([\w./-]+)\)", text)
+    folders = "edgecompile|targets|docs|tests|benchmarks|examples|tuning_logs"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", text)
     missing = [name for name in named if not (ROOT / name).exists()]
-    missing += [name for name in linked if not ((ROOT / page).parent / name).exists()]
+    for name, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
+        linked = (ROOT / page).parent / name if name else ROOT / page
+        if not linked.exists() or (heading and heading not in headings(linked)):
+            missing.append(f"{name}#{heading}")
     assert missing == []
+
+
+def headings(page: Path) -> set[str]:
+    """The names by which links find the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_the_documents_have_these_options(page: str) -> None:
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    wrong = []
+    for line in re.findall(rf"edgecompile ((?:{'|'.join(VERBS)})\b[^`\n#&]*)", text):
+        command: click.Command = cli
+        context = click.Context(cli)
+        words = [word for word in line.split() if re.fullmatch(r"-\w|--[\w-]+|[a-z]+", word)]
+        while isinstance(command, click.Group) and words:
+            found = command.get_command(context, words.pop(0))
+            if found is None:
+                wrong.append(line)
+                break
+            command = found
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        wrong += [f"{word} in {line}" for word in words if word.startswith("-") and word not in known]
+    assert wrong == []
 
 
 def test_files_and_functions_stay_readable() -> None:

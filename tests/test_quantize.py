@@ -110,7 +110,7 @@ def test_a_place_that_cannot_be_written(network: str, tmp_path: Path) -> None:
     result = quantize_source(network, options())
     with pytest.raises(InputError) as caught:
         write_result(result, tmp_path / "none" / "q.onnx")
-    assert "error[EC3309] cannot write the result" in str(caught.value)
+    assert "error[EC3032] cannot write the result" in str(caught.value)
 
 
 def test_data_for_another_network_are_refused(network: str, tmp_path: Path) -> None:

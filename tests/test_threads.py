@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from edgecompile.backends.elf import undefined_symbols, writable_bytes
 from edgecompile.bench import bench_artifact
 from edgecompile.cli.main import main
 from edgecompile.compiler import CompileOptions, compile_model
@@ -21,6 +20,7 @@ from edgecompile.toolchain.build import build_runner
 from edgecompile.toolchain.find import find_toolchain
 from edgecompile.verify import verify_artifact
 from tests.fakes.build import target_or_skip
+from tests.support.elf import undefined_symbols, writable_bytes
 from tests.support.networks import save, wide_chain
 
 

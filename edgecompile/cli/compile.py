@@ -19,7 +19,8 @@ from edgecompile.cli.options import (
 )
 from edgecompile.cli.pruning import describe as describe_pruning
 from edgecompile.cli.pruning import pruned_file
-from edgecompile.cli.quantize import calibrate_option, keep_float_option, quantized_file
+from edgecompile.cli.quantize import calibrate_option, keep_float_option, network_stem, quantized_file
+from edgecompile.cli.report import describe_memory
 from edgecompile.cli.tuned import describe_tuning
 from edgecompile.errors import Problem, UsageError
 
@@ -147,10 +148,7 @@ def command(
     from edgecompile.compiler import CompileOptions, compile_model
     from edgecompile.core.target import find_target
 
-    if untuned and records:
-        raise UsageError(
-            Problem("EC2513", "bad option value", "--records", "--untuned uses none", "give one of both")
-        )
+    _check_use(records, untuned, device, executed=verify_too or prune is not None)
     imported = import_options(inputs, constants, trust_pickle)
     options = CompileOptions(
         target=find_target(target),
@@ -191,20 +189,29 @@ def command(
     ui.finish(record, "\n".join(lines), as_json)
 
 
+def _check_use(records: Path | None, untuned: bool, device: str | None, executed: bool) -> None:
+    """Raise UsageError (EC2513, EC2515) for options that would have no effect."""
+    problems = []
+    if untuned and records is not None:
+        why, fix = "--untuned uses none", "give one of both"
+        problems.append(Problem("EC2513", "bad option value", "--records", why, fix))
+    if device is not None and not executed:
+        what, fix = "nothing would be executed there", "add --verify, or leave it out"
+        problems.append(Problem("EC2515", what, "--device", "", fix))
+    if problems:
+        raise UsageError(*problems)
+
+
 def default_output(model: str, name: str | None) -> Path:
     """NAME.edge in the current folder, NAME being `name` or what `model` is called."""
-    base = name or (Path(model).stem if Path(model).suffix else model.rpartition(":")[2])
-    return Path(f"{base}.edge")
+    return Path(f"{name or network_stem(model)}.edge")
 
 
 def _describe(artifact: Artifact, report: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    memory = artifact.manifest.memory
     lines = [
         f"wrote    {artifact.path}",
         f"target   {artifact.manifest.target}",
-        f"flash    {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
-        f"arena    {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
-        f"kernels  {len(artifact.manifest.steps)} calls",
+        *describe_memory(artifact.manifest),
         *describe_npu(report),
         *describe_tuning(report["tuning"]),
     ]

@@ -23,6 +23,8 @@ def list_devices(as_json: bool) -> None:
     usual = {target.name: target.device for target in load_targets().values()}
     text = ui.table(("DEVICE", "WHAT"), kinds.items())
     text += "\n\n" + ui.table(("TARGET", "USUAL DEVICE"), usual.items())
+    others = sorted(set(usual.values()) - kinds.keys())
+    text += f"\n\n{', '.join(others)}: for `edgecompile verify` only"
     ui.finish({"devices": kinds, "usual": usual}, text, as_json)
 
 

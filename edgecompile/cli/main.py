@@ -18,7 +18,7 @@ import click
 
 from edgecompile import __version__
 from edgecompile.cli import ui
-from edgecompile.errors import EdgeCompileError, Problem
+from edgecompile.errors import EdgeCompileError, InternalError, Problem, of_file_system
 
 VERBS: dict[str, str] = {
     "compile": "Compile a network into a library for a target.",
@@ -116,13 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ui.fail([Problem("EC0130", "interrupted", fix=advice)], INTERRUPTED, as_json)
         return INTERRUPTED
     except EdgeCompileError as error:
-        ui.fail(error.problems, error.exit_code, as_json)
-        return error.exit_code
+        return _fail(error, as_json)
     except Exception as error:
         if os.environ.get("EDGECOMPILE_TRACEBACK"):
             raise
-        ui.fail([_bug(error)], 1, as_json)
-        return 1
+        return _fail(of_file_system(error) or InternalError(_bug(error)), as_json)
+
+
+def _fail(error: EdgeCompileError, as_json: bool) -> int:
+    ui.fail(error.problems, error.exit_code, as_json)
+    return error.exit_code
 
 
 def _usage_problem(error: click.ClickException) -> Problem:

@@ -17,8 +17,8 @@ from edgecompile.cli.options import (
     trust_option,
 )
 from edgecompile.cli.pruning import RESOURCES, describe, run
-from edgecompile.cli.quantize import calibrate_option, network_stem
-from edgecompile.errors import InputError, Problem, UsageError
+from edgecompile.cli.quantize import calibrate_option, evaluate_option, network_stem
+from edgecompile.errors import Problem, UsageError
 
 if TYPE_CHECKING:
     from edgecompile.core.target import Target
@@ -82,11 +82,7 @@ if TYPE_CHECKING:
     help="Set weights to 0 at last: 2:4 of neighbours, or 4x1:0.5 of blocks. No gain on dense kernels.",
 )
 @calibrate_option
-@click.option(
-    "--evaluate",
-    metavar="MODULE:FUNCTION",
-    help="Score both networks: the function takes one, itself a function of batches, and returns a number.",
-)
+@evaluate_option
 @click.option(
     "--max-accuracy-drop",
     type=float,
@@ -137,6 +133,7 @@ def command(
 
     The result is an ordinary ONNX network, for `edgecompile quantize`, `compile` and anybody else.
     """
+    from edgecompile.core.store import check_writable
     from edgecompile.prune import write_result
     from edgecompile.prune_options import PruneOptions
 
@@ -170,27 +167,27 @@ def command(
     if sensitivity is not None:
         _sensitivity(model, options, sensitivity, as_json)
         return
-    result = run(model, options)
     written = output or Path(f"{network_stem(model)}.pruned.onnx")
+    check_writable(written, report)
+    result = run(model, options)
     write_result(result, written, report)
     record = {"output": str(written), "report": result.report}
     ui.finish(record, "\n".join([f"wrote    {written}", *describe(result.report)]), as_json)
 
 
 def _sensitivity(model: str, options: PruneOptions, path: Path, as_json: bool) -> None:
+    from edgecompile.core.store import check_writable, write_file
     from edgecompile.prune import draw, measure_sensitivity
 
     data = path.with_suffix(".json")
     if data == path:
         what, fix = "the picture and its figures would be one file", "give a name such as net.svg"
         raise UsageError(Problem("EC2054", what, "--sensitivity", f"the figures go to {data.name}", fix))
+    check_writable(path, data)
     with ui.progress_bar() as show:
         curves = measure_sensitivity(model, options, show)
-    try:
-        path.write_text(draw(curves, f"Sensitivity of {network_stem(model)}"), encoding="utf-8")
-        data.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(Problem("EC3524", "cannot write the result", str(path), str(error))) from None
+    write_file(path, draw(curves, f"Sensitivity of {network_stem(model)}").encode())
+    write_file(data, (json.dumps(curves, indent=1) + "\n").encode())
     record = {"picture": str(path), "data": str(data), "curves": curves}
     ui.finish(record, f"wrote    {path}\nwrote    {data}", as_json)
 

@@ -23,6 +23,11 @@ calibrate_option = click.option(
     metavar="DATA",
     help="Samples of the inputs: an .npz file, a folder of arrays or images, or module:function.",
 )
+evaluate_option = click.option(
+    "--evaluate",
+    metavar="MODULE:FUNCTION",
+    help="Score both networks: the function takes one, itself a function of batches, and returns a number.",
+)
 keep_float_option = click.option(
     "--keep-float", multiple=True, metavar="LAYER", help="Compute this layer in float. May be repeated."
 )
@@ -46,11 +51,7 @@ keep_float_option = click.option(
     metavar="FILE.json",
     help="Write ranges, noise and sensitivity of all layers; measuring takes a while.",
 )
-@click.option(
-    "--evaluate",
-    metavar="MODULE:FUNCTION",
-    help="Score both networks: the function takes one, itself a function of batches, and returns a number.",
-)
+@evaluate_option
 @click.option(
     "--max-accuracy-drop",
     type=float,
@@ -84,6 +85,7 @@ def command(
     The result is an ONNX network with QuantizeLinear and DequantizeLinear nodes, for `edgecompile compile`
     and anybody else who reads ONNX.
     """
+    from edgecompile.core.store import check_writable
     from edgecompile.quantize import QuantizeOptions, write_result
 
     if list_recipes:
@@ -101,8 +103,9 @@ def command(
         reconstruct=reconstruct,
         reconstruct_steps=reconstruct_steps,
     )
-    result = run(model, options)
     written = output or Path(f"{network_stem(model)}.{recipe}.onnx")
+    check_writable(written, report)
+    result = run(model, options)
     write_result(result, written, report)
     record = {"output": str(written), "report": result.report}
     ui.finish(record, "\n".join([f"wrote    {written}", *describe(result.report)]), as_json)

@@ -13,7 +13,7 @@ from edgecompile.cli.npu import describe_npu
 from edgecompile.cli.tuned import describe_tuning
 
 if TYPE_CHECKING:
-    from edgecompile.core.artifact import Artifact, Verification
+    from edgecompile.core.artifact import Artifact, Manifest, Verification
 
 
 @click.command("report")
@@ -30,24 +30,34 @@ def command(artifact: Path, as_json: bool) -> None:
 
 
 def _describe(artifact: Artifact, record: dict[str, Any], verified: Verification | None) -> str:
-    manifest, memory = artifact.manifest, artifact.manifest.memory
-    lines = [f"network   {manifest.name}, from {record.get('source', '?')}", f"target    {manifest.target}"]
-    lines += [f"input     {t.name}: {t.dtype} {ui.shape(t.shape)}" for t in manifest.inputs]
-    lines += [f"output    {t.name}: {t.dtype} {ui.shape(t.shape)}" for t in manifest.outputs]
-    lines += [f"rounding  {manifest.rounding}"] if manifest.rounding else []
+    manifest = artifact.manifest
+    lines = [f"network  {manifest.name}, from {record.get('source', '?')}", f"target   {manifest.target}"]
+    lines += [f"input    {t.name}: {t.dtype} {ui.shape(t.shape)}" for t in manifest.inputs]
+    lines += [f"output   {t.name}: {t.dtype} {ui.shape(t.shape)}" for t in manifest.outputs]
+    lines += [f"rounding {manifest.rounding}"] if manifest.rounding else []
     lines += [
-        f"flash     {ui.size(memory.flash)} (weights {ui.size(memory.weights)})",
-        f"arena     {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
+        *describe_memory(manifest),
         *describe_npu(record),
         *describe_tuning(record.get("tuning", {})),
-        f"verified  {_level(verified)}",
+        f"verified {_level(verified)}",
         *(f"note: {note}" for note in record.get("notes", ())),
-        "",
-        ui.table(
-            ("KERNEL", "LAYERS"), [(s.symbol or "(copy)", " + ".join(s.layers)) for s in manifest.steps]
-        ),
     ]
+    if manifest.steps:
+        rows = [(step.symbol or "(copy)", " + ".join(step.layers)) for step in manifest.steps]
+        lines += ["", ui.table(("KERNEL", "LAYERS"), rows)]
     return "\n".join(lines)
+
+
+def describe_memory(manifest: Manifest) -> list[str]:
+    """Lines about the size of an artifact; one for somebody else's runtime has no kernels and no arena."""
+    memory = manifest.memory
+    lines = [f"flash    {ui.size(memory.flash)} (weights {ui.size(memory.weights)})"]
+    if manifest.steps:
+        lines += [
+            f"arena    {ui.size(memory.arena)} (lower bound {ui.size(memory.arena_lower_bound)})",
+            f"kernels  {len(manifest.steps)}",
+        ]
+    return lines
 
 
 def _level(verified: Verification | None) -> str:

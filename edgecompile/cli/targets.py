@@ -72,6 +72,7 @@ def _describe(target: Target) -> str:
         ("target", target.name),
         ("also known as", ", ".join(target.aliases) or "-"),
         ("description", target.description),
+        *_accelerator(target),
         ("instruction set", f"{isa.triple}, {isa.cpu}, {isa.pointer_bits} bit"),
         ("code", f"{codegen.route}, inner layout {codegen.layout}, arena aligned to {codegen.align}"),
         ("flash", flash),
@@ -81,3 +82,16 @@ def _describe(target: Target) -> str:
         ("emulator", f"{emulator.program} ({emulator.install})" if emulator else "-"),
     ]
     return "\n".join(f"{label:<16} {value}" for label, value in rows)
+
+
+def _accelerator(target: Target) -> list[tuple[str, str]]:
+    """What is beside the CPU that the other rows are about."""
+    tables = (target.ethos_u, target.coreml, target.hexagon, target.cuda)
+    return [
+        (
+            target.backend,
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asdict(table).items()),
+        )
+        for table in tables
+        if table is not None
+    ]

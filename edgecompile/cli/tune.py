@@ -22,6 +22,7 @@ from edgecompile.cli.tune_view import duration, failures, figure, headers, rows,
 from edgecompile.errors import Problem, UsageError
 
 if TYPE_CHECKING:
+    from edgecompile.core.target import Target
     from edgecompile.tuning.fleet_access import Access
     from edgecompile.tuning.lane import Use
     from edgecompile.tuning.tune import Tuned, TuneOptions
@@ -94,7 +95,7 @@ def command(
     seconds = parse_time(time_limit)
     budget = Budget(trials, math.inf if seconds is None else seconds, parse_share(until))
     options = TuneOptions(
-        find_target(target),
+        _tunable(find_target(target)),
         records,
         devices,
         budget,
@@ -138,6 +139,16 @@ def parse_share(text: str | None) -> float | None:
         why, fix = f"'{text}' is not a share", "write a percentage, e.g. 95%"
         raise UsageError(Problem("EC2510", "bad option value", "--until", why, fix))
     return share
+
+
+def _tunable(target: Target) -> Target:
+    """`target`; raises UsageError (EC2514) when another compiler makes its code."""
+    from edgecompile.backends.find import find_constraints
+
+    if find_constraints(target) is not None:
+        what, why = f"{target.name} has no kernels to tune", "its maker's compiler chooses them"
+        raise UsageError(Problem("EC2514", what, "--target", why, "tune for a CPU or a GPU"))
+    return target
 
 
 def _require_records(records: Path) -> None:

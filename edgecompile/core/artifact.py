@@ -8,6 +8,7 @@ which no digest covers.
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from edgecompile.core.store import sha256_hex, write_atomically
 from edgecompile.core.target import Target, parse_target, target_json
 from edgecompile.core.tensor import TensorInfo
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, reason
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -98,9 +99,11 @@ class Manifest:
 
     @staticmethod
     def from_json(text: str) -> Manifest:
-        record = json.loads(text)
-        if record.pop("schema_version", None) != SCHEMA_VERSION:
-            raise ValueError("unknown schema_version")
+        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for text that is no manifest."""
+        record = dict(json.loads(text))
+        version = record.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"it has schema_version {version}, this edgecompile reads {SCHEMA_VERSION}")
         record["inputs"] = tuple(map(TensorInfo.from_json, record["inputs"]))
         record["outputs"] = tuple(map(TensorInfo.from_json, record["outputs"]))
         record["memory"] = MemoryFigures(**record["memory"])
@@ -151,13 +154,19 @@ class Artifact:
         return self.path / "lib" / f"lib{self.manifest.name}.a"
 
     def record_verification(self, verification: Verification) -> None:
-        """Write the sidecar; a later verification replaces an earlier one."""
+        """Write the sidecar, in place of an earlier one; where that cannot be written, there is a warning."""
         text = json.dumps(asdict(verification), indent=2, sort_keys=True) + "\n"
-        write_atomically(self.path / VERIFICATION, text.encode())
+        try:
+            write_atomically(self.path / VERIFICATION, text.encode())
+        except OSError as error:
+            warnings.warn(f"not recorded in {self.path / VERIFICATION}: {reason(error)}", stacklevel=2)
 
     def verification(self) -> Verification | None:
-        path = self.path / VERIFICATION
-        return Verification(**json.loads(path.read_text())) if path.is_file() else None
+        """What the sidecar says; None without one, or with one that cannot be read."""
+        try:
+            return Verification(**json.loads((self.path / VERIFICATION).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
 
 
 def seal_artifact(folder: Path, manifest: Manifest, target: Target) -> Manifest:
@@ -174,9 +183,13 @@ def open_artifact(path: Path) -> Artifact:
     """Read an artifact and check every digest. Raises InputError (EC3040) naming the file that is wrong."""
     try:
         manifest = Manifest.from_json((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why, fix = str(error), "give the folder that `edgecompile compile -o` wrote"
+    except OSError as error:
+        why = f"it has no {MANIFEST}" if path.is_dir() else reason(error)
+        fix = "give the folder that `edgecompile compile -o` wrote"
         raise InputError(Problem("EC3040", "not an edgecompile artifact", str(path), why, fix)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what, why = "the artifact's manifest cannot be read", f"{type(error).__name__}: {error}"
+        raise InputError(Problem("EC3040", what, str(path / MANIFEST), why, "compile again")) from error
     for name, digest in manifest.files.items():
         file = path / name
         if not file.is_file() or sha256_hex(file.read_bytes()) != digest:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
-from edgecompile.errors import EdgeCompileError, InternalError, Problem
+from edgecompile.errors import EdgeCompileError, InternalError, Problem, of_file_system
 
 Result = TypeVar("Result")
 
@@ -91,15 +91,19 @@ def _serve(reply_fd: int) -> None:
     except MemoryError:
         result = (False, "it needs more memory than the limit allows")
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        summary = str(error).strip().splitlines()[:1] or [""]
-        location = f"{os.path.basename(place.filename)}:{place.lineno}"
-        result = (False, f"{type(error).__name__}: {summary[0]} ({location})")
+        result = (False, of_file_system(error) or _summary(error))
     with os.fdopen(reply_fd, "wb") as reply:
         pickle.dump(result, reply)
+
+
+def _summary(error: Exception) -> str:
+    """An unexpected exception in one line; all of it goes to the log."""
+    import traceback
+
+    traceback.print_exception(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    first = str(error).strip().splitlines()[:1] or [""]
+    return f"{type(error).__name__}: {first[0]} ({os.path.basename(place.filename)}:{place.lineno})"
 
 
 def _call(module: str, name: str, arguments: tuple[Any, ...]) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from edgecompile.core.model import Model
+from edgecompile.core.store import make_folder
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ class Pipeline:
     def run(
         self, model: Model, prove: Prover | None = None, dump_dir: Path | None = None
     ) -> tuple[Model, tuple[PassRecord, ...]]:
-        """Run every pass. With `prove`, raises InternalError (EC1010) when a pass exceeds its tolerance."""
+        """Run every pass; the graph after each that changed it goes to `dump_dir`.
+
+        Raises InputError (EC3030) when that cannot be written, and with `prove` InternalError (EC1010) when a
+        pass exceeds its tolerance.
+        """
         records: list[PassRecord] = []
         for index, step in enumerate(self.passes):
             before = model.copy() if prove else model
@@ -77,7 +82,7 @@ class Pipeline:
             nodes = (nodes_before, len(model.graph.graph))
             records.append(PassRecord(step.name, result.modified, seconds, *nodes, error, result.notes))
             if dump_dir is not None and result.modified:
-                dump_dir.mkdir(parents=True, exist_ok=True)
+                make_folder(dump_dir)
                 (dump_dir / f"{index:02d}_{step.name}.onnx").write_bytes(model.to_bytes())
         return model, tuple(records)
 
@@ -94,7 +99,7 @@ def prove_pass(step: Pass, before: Model, after: Model, prove: Prover) -> float:
                 f"pass {step.name} changed the network's result",
                 step.name,
                 f"relative difference {error:.3g}, allowed {step.tolerance:.3g}",
-                "please report this with the model; --skip-pass " + step.name + " works around it",
+                "please report this with the model",
             )
         )
     return error

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
-import types
-import typing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from edgecompile.core.data import data_folder
+from edgecompile.core.tables import from_table, read_toml
 from edgecompile.errors import InputError, Problem, UsageError, did_you_mean
 
 SCHEMA = 1
@@ -66,7 +64,6 @@ class Codegen:
     rounding: Literal["single", "double", "float"] = "single"
     activations: Literal["int8", "uint8"] = "int8"
     align: int = 16
-    opt_level: int = 3
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,7 @@ def find_target(name: str) -> Target:
     by_alias = {alias: target for target in targets.values() for alias in target.aliases}
     found = targets.get(name) or by_alias.get(name)
     if found is None:
-        hint = did_you_mean(name, [*targets, *by_alias])
+        hint = did_you_mean(name, [*targets, *by_alias], "see `edgecompile targets list`")
         raise UsageError(Problem("EC2001", f"unknown target '{name}'", "--target", "", hint))
     return found
 
@@ -208,8 +205,7 @@ def load_target_file(path: Path) -> Target:
 
     With `base = "NAME"` it says only what differs from the shipped target of that name; aliases are its own.
     """
-    target: Target = from_table(Target, _read_table(path), str(path))
-    return target
+    return from_table(Target, _read_table(path), str(path))
 
 
 def target_json(target: Target) -> str:
@@ -227,17 +223,16 @@ def parse_target(text: str, where: str) -> Target:
         table = json.loads(text)
     except ValueError as error:
         raise InputError(Problem("EC3020", "cannot read the target", where, str(error))) from error
-    target: Target = from_table(Target, table, where)
-    return target
+    return from_table(Target, table, where)
 
 
 def _read_table(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Problem("EC3020", "cannot read the target file", str(path), str(error))) from error
-    if table.pop("schema", None) != SCHEMA:
-        raise InputError(Problem("EC3020", "target file without 'schema = 1'", str(path)))
+    table = read_toml(path, "target file")
+    schema = table.pop("schema", None)
+    if schema != SCHEMA:
+        why = "it has no schema" if schema is None else f"schema {schema} is unknown here"
+        fix = f"begin it with 'schema = {SCHEMA}'"
+        raise InputError(Problem("EC3020", "not a target file", str(path), why, fix))
     base = table.pop("base", None)
     if base is None:
         return table
@@ -258,39 +253,3 @@ def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         if isinstance(base[key], dict) and isinstance(own[key], dict)
     }
     return base | own | both
-
-
-def from_table(kind: Any, table: Any, where: str) -> Any:
-    """Turn a TOML table into dataclass `kind`. Raises InputError (EC3020) for a field that does not fit."""
-    if not isinstance(table, dict):
-        raise InputError(Problem("EC3020", "expected a table", where, f"got {table!r}"))
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(table) - set(fields))
-    if unknown:
-        hint = did_you_mean(unknown[0], list(fields))
-        raise InputError(Problem("EC3020", f"unknown field '{unknown[0]}'", where, "", hint))
-    missing = [
-        name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in table
-    ]
-    if missing:
-        raise InputError(Problem("EC3020", f"missing field '{missing[0]}'", where))
-    values = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in table.items()}
-    return kind(**values)
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return from_table(hint, value, where)
-    if origin is types.UnionType:
-        return _convert(next(a for a in arguments if a is not type(None)), value, where)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, where) for item in value)
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise InputError(Problem("EC3020", f"bad value {value!r}", where, f"allowed: {arguments}"))
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise InputError(Problem("EC3020", f"bad value {value!r}", where, f"expected {hint.__name__}"))
-    return value

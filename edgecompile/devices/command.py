@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from edgecompile.core.device import Metric, Platform, RunRequest, RunResult
 from edgecompile.core.process import find_program
-from edgecompile.core.target import from_table
+from edgecompile.core.tables import from_table, read_toml
 from edgecompile.devices.exchange import collect, run_command, runner_arguments
 from edgecompile.devices.serial import converse
 from edgecompile.errors import InputError, Problem, UsageError
@@ -55,10 +54,7 @@ def open_command(address: str) -> CommandDevice:
         fix = "write --device command:board.toml"
         raise UsageError(Problem("EC2027", "no device file", "--device command:", "", fix))
     path = Path(address)
-    try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Problem("EC3020", "cannot read the device file", str(path), str(error))) from None
+    table = read_toml(path, "device file")
     device = table.get("device")
     if table.get("schema") != SCHEMA or not isinstance(device, dict) or "command" not in device:
         fix = "begin it with 'schema = 1' and a table [device.command]"

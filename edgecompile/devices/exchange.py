@@ -11,7 +11,7 @@ from typing import Any
 
 from edgecompile.core.device import RunRequest, RunResult
 from edgecompile.core.process import Finished, ProgramTimeoutError, run_program
-from edgecompile.errors import DeviceError, Problem
+from edgecompile.errors import DeviceError, Problem, reason
 
 INPUT, OUTPUT, TRACE = "in.bin", "out.bin", "trace.bin"
 
@@ -42,7 +42,8 @@ def run_command(command: Sequence[str], request: RunRequest, folder: Path, devic
     except ProgramTimeoutError as error:
         raise timed_out(request, device, error.printed) from None
     except OSError as error:
-        raise DeviceError(Problem("EC7004", "the program cannot be started", device, str(error))) from error
+        problem = Problem("EC7004", "the program cannot be started", device, reason(error))
+        raise DeviceError(problem) from error
     check_finished(finished, device)
     return finished
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
+from edgecompile.core.device import Metric, RunRequest, RunResult
 from edgecompile.devices.local import LocalDevice
 from edgecompile.errors import DeviceError, MissingToolError, Problem
 
@@ -39,17 +40,25 @@ class CudaDevice(LocalDevice):
 
 @dataclass(frozen=True)
 class SimulatedGpu(LocalDevice):
-    """Runs programs whose driver computes on the CPU; how long that takes means nothing."""
+    """Runs programs whose driver computes on the CPU; how long that takes means nothing.
+
+    What it tells candidates apart by are "cycles" of no GPU: how often a thread runs up to its next barrier.
+    """
 
     name: str = "cuda-simulator"
     level: str = "simulated"
+    metric: Metric = "cycles"
 
     def __enter__(self) -> Self:
         """Its programs are built for this machine."""
         return self
 
+    def run(self, request: RunRequest) -> RunResult:
+        result = super().run(request)
+        return replace(result, nanoseconds=(), cycles=result.nanoseconds)
+
     def health(self) -> str:
-        return f"a GPU simulated on {super().health()}"
+        return f"a GPU simulated on {super().health()}, which says nothing of speed"
 
 
 def gpu_architecture() -> str:
@@ -64,7 +73,7 @@ def gpu_architecture() -> str:
 
 def _load_driver() -> ctypes.CDLL:
     """The driver, initialised, with a GPU. Raises MissingToolError (EC5592)."""
-    fix = "install NVIDIA's driver, or leave --device out to simulate the GPU"
+    fix = "install NVIDIA's driver; --device cuda-simulator executes on this CPU, without a speed"
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError as error:

@@ -28,7 +28,7 @@ KINDS = {
     "ssh://[user@]host[:port]": "a Linux board, by your own ssh",
     "adb://[serial]": "an Android device, by your own adb",
     "command:FILE": "a board that a command line of yours flashes and starts (see docs/devices.md)",
-    "fake:FAULT": "the target's usual device with a fault: lost, hang, crash, wrong, slow, noisy",
+    "fake:FAULT": "the target's usual device with a fault: lost, hang, crash, ... (see docs/devices.md)",
 }
 
 Opener = Callable[[str, Target], Device]
@@ -55,6 +55,9 @@ def open_device(spec: str | None, target: Target) -> Device:
     kind, _, address = (spec or target.device).partition(":")
     opener = _OPENERS.get(kind) or _plugin_openers().get(kind)
     if opener is None:
+        if spec is None:
+            what, why = f"{target.name} has no programs", f"{kind} executes its artifacts as they are"
+            raise UsageError(Problem("EC2026", what, "--target", why, "use `edgecompile verify`"))
         fix = did_you_mean(kind, [*_OPENERS, *_plugin_openers()])
         raise UsageError(Problem("EC2026", f"unknown device '{spec}'", "--device", "", fix))
     return opener(address.removeprefix("//"), target)

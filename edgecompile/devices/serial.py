@@ -19,7 +19,7 @@ from pathlib import Path
 from edgecompile.core.device import RunRequest
 from edgecompile.core.process import Finished, started
 from edgecompile.devices.exchange import check_finished, runner_arguments, timed_out
-from edgecompile.errors import DeviceError, Problem
+from edgecompile.errors import DeviceError, Problem, reason
 
 _READ_BYTES = 65536
 # What a program says that is not for people; names have no folder.
@@ -42,7 +42,7 @@ def converse(
             deadline = time.monotonic() + start_s + request.timeout_s
             finished = _Conversation(child, request, folder, device, deadline).hold()
     except OSError as error:
-        raise DeviceError(Problem("EC7004", "the command cannot be started", device, str(error))) from None
+        raise DeviceError(Problem("EC7004", "the command cannot be started", device, reason(error))) from None
     check_finished(finished, device)
     return finished
 

@@ -30,7 +30,7 @@ def bind_inputs(model: ir.Model, options: ImportOptions) -> tuple[str, ...]:
 def _check_names(model: ir.Model, options: ImportOptions) -> None:
     known = [value.name or "" for value in model.graph.inputs]
     problems = [
-        Problem("EC2111", f"the network has no input '{name}'", "--input", did_you_mean(name, known))
+        Problem("EC2111", f"the network has no input '{name}'", "--input", "", did_you_mean(name, known))
         for name in (*options.input_shapes, *options.constants)
         if name not in known
     ]
@@ -54,7 +54,8 @@ def _bind_constants(graph: ir.Graph, options: ImportOptions) -> None:
         fitting = _as_declared(array, value)
         if fitting is None:
             why = f"the file says {value.dtype} {value.shape}, the value is {array.dtype} {array.shape}"
-            raise UsageError(Problem("EC2112", f"the value for input '{name}' does not fit", name, why))
+            what, fix = f"the value for input '{name}' does not fit", "give a number for each element"
+            raise UsageError(Problem("EC2112", what, "--constant", why, fix))
         value.const_value = ir.tensor(fitting, name=name)
         value.shape, value.dtype = ir.Shape(fitting.shape), value.const_value.dtype
         if value in graph.inputs:

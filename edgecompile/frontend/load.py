@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from edgecompile.core.artifact import MANIFEST
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Model, Provenance
 from edgecompile.core.pipeline import PassRecord, Pipeline, Prover
@@ -81,7 +82,9 @@ def source_kind(source: str) -> SourceKind:
         return "torch"
     why = f"'{suffix}' is no known file kind" if suffix else "it is neither a file nor module:function"
     fix = "give x.onnx, x.tflite, x.pt2 or package.module:function"
-    raise UsageError(Problem("EC2121", f"cannot tell what '{source}' is", source, why, fix))
+    if (Path(source) / MANIFEST).is_file():
+        why, fix = "it is an artifact", "see `edgecompile report`, or give the network that it was made of"
+    raise UsageError(Problem("EC2121", f"cannot tell what '{source}' is", "", why, fix))
 
 
 def load(source: str, options: ImportOptions) -> Model:

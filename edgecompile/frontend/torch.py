@@ -134,10 +134,11 @@ def _call(source: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         result = function()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = _user_frame(error) or source
         why = f"{type(error).__name__}: {_first_line(error)}"
-        raise InputError(Problem("EC3152", f"'{source}' raised an exception", where, why)) from None
+        fix = "call it by itself; modules are looked for in this folder and on PYTHONPATH"
+        raise InputError(Problem("EC3152", f"'{source}' raised an exception", where, why, fix)) from None
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module)):
         kind = f"it returned a {type(result).__name__}"
         raise InputError(Problem("EC3153", f"'{source}' does not give a network", "", kind, _WANTED))

@@ -100,11 +100,11 @@ def attention(
     present: bool,
     shape: Sequence[int],
     isa: Isa,
-    emit: type[AttentionKernel] | None = None,
+    emit: Callable[..., AttentionKernel] | None = None,
 ) -> list[Tensor]:
     """softmax(scale Q K' + mask) V; then the present keys and values if `present`, and the wanted stage.
 
-    `emit` emits the loops, by default those for a CPU.
+    `emit` makes what emits the loops, by default those for a CPU.
     """
     dtype = element_type(operands.query)
     results = [(tuple(shape), dtype)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgecompile.kernels import math
 from edgecompile.kernels.compute_recurrent import Step, Vector
-from edgecompile.kernels.loops import Buffer, Row, span
+from edgecompile.kernels.loops import Buffer, span
 from edgecompile.kernels.math import Expr, const, dtype_of, let, select
 
 Activation = Callable[[Expr], Expr]
@@ -127,7 +127,7 @@ def _activate(step: Step, columns: range, function: Activation, clip: float | No
         place = columns.start + column
         step.gates[place] = function(_clipped(step.gates[place], clip))
 
-    Row(len(columns), vector=True, lanes=step.row.lanes).each(apply)
+    step.make_row(len(columns), True).each(apply)
 
 
 def _add_product(step: Step, gate: int, peephole: Callable[[Expr], Expr]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 from tvm import te, tirx
@@ -22,6 +23,9 @@ class DepthwisePlan:
     A register tile is `pixels` neighbouring outputs of a line by `lanes` channels, whose products `kernel`
     adds up. `block` output lines are worked on at a time. `pad` is what lies outside of the input.
     """
+
+    # What was free to choose.
+    KNOBS: ClassVar[tuple[str, ...]] = ("kernel", "pixels", "block")
 
     kernel: str
     lanes: int

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from tvm import te, tirx
@@ -54,6 +54,9 @@ class GemmPlan:
 
     With `scale_block`, weights are integers of 4 bits, and each column has a scale for so many k.
     """
+
+    # What was free to choose.
+    KNOBS: ClassVar[tuple[str, ...]] = ("kernel", "source", "rows", "columns", "block")
 
     kernel: str
     source: Source
@@ -106,17 +109,10 @@ class GemmPlan:
 def pack_gemm_weights(weights: np.ndarray, plan: GemmPlan) -> np.ndarray:
     """Weights [groups * N, K], channels of a group side by side, packed for `plan` into one dimension."""
     grouped = weights.reshape(plan.groups, plan.n, plan.k)
-    packed = np.zeros((plan.groups, plan.group_elements), weights.dtype)
-    for tile in range(plan.tiles):
-        first = tile * plan.columns
-        width = plan.columns if tile + 1 < plan.tiles else plan.last_columns
-        block = np.zeros((plan.groups, width, plan.depth), weights.dtype)
-        part = grouped[:, first : first + width]
-        block[:, : part.shape[1], : plan.k] = part
-        split = block.reshape(plan.groups, width, plan.depth // plan.group, plan.group)
-        flat = split.transpose(0, 2, 1, 3).reshape(plan.groups, -1)
-        packed[:, first * plan.depth : first * plan.depth + flat.shape[1]] = flat
-    return packed.reshape(-1)
+    padded = np.pad(grouped, ((0, 0), (0, -plan.n % plan.lanes), (0, plan.depth - plan.k)))
+    steps = padded.reshape(plan.groups, -1, plan.depth // plan.group, plan.group).swapaxes(1, 2)
+    tiles = [steps[:, :, first : first + plan.columns] for first in range(0, plan.n, plan.columns)]
+    return np.concatenate([tile.reshape(plan.groups, -1) for tile in tiles], axis=1).reshape(-1)
 
 
 def packed_index(plan: GemmPlan, group: Expr, column: Expr, k: Expr) -> Expr:

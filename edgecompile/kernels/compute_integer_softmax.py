@@ -14,7 +14,7 @@ from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, element_type, shape_of
 from edgecompile.kernels.compute_integer import Requantization
-from edgecompile.kernels.loops import Buffer, each, local, nest
+from edgecompile.kernels.loops import Buffer, each_alone, local, nest
 from edgecompile.kernels.math import Expr, cast, const, let
 
 _INT32_MAX = (1 << 31) - 1
@@ -32,9 +32,9 @@ def softmax(
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         (x, table), (y,) = reads, writes
-        state = local(4, "int32")
-        greatest, total, scale, bits = (_Cell(state, place) for place in range(4))
-        with each((*outer, *inner)) as at:
+        with each_alone((*outer, *inner)) as at:
+            state = local(4, "int32")
+            greatest, total, scale, bits = (_Cell(state, place) for place in range(4))
             before, after = at[: len(outer)], at[len(outer) :]
 
             def exp(position: Expr) -> Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from tvm.script.ir_builder import tirx as T
 from edgecompile.core.target import Isa
 from edgecompile.kernels.compute import Tensor, accumulator, element_type
 from edgecompile.kernels.intrinsics.base import MicroKernel
-from edgecompile.kernels.loops import Buffer, Row, each, lane_loop, local, nest, span, vector_of
+from edgecompile.kernels.loops import Buffer, MakeRow, Row, each, lane_loop, local, nest, span, vector_of
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.math import Expr, at_least, at_most, cast, const
 from edgecompile.kernels.products import Panels, multiply_rows, product_kernel
@@ -107,6 +108,7 @@ class Step:
     cell: Buffer
     gates: Buffer
     row: Row
+    make_row: MakeRow
     dtype: str
 
     def state(self, k: Expr, lanes: int) -> Expr:
@@ -146,6 +148,9 @@ class Products:
         kernel, machine = product_kernel(isa, dtype), Machine.of(isa)
         hidden, steps, features = sequences.hidden, max(1, sequences.steps), sequences.features
         columns = sum(cell.parts) * hidden
+        if isa.multiprocessors:
+            whole = (Panels(hidden, width * hidden, width * hidden, 1) for width in cell.parts)
+            return Products(kernel, 1, 1, steps, Panels(features, columns, columns, 1), tuple(whole))
         most = max(1, machine.l1_bytes // 2 // (columns * _ELEMENT_BYTES))
         rows, tile = choose_register_tile(kernel, machine, min(steps, max(most, _STEPS)), columns, features)
         if machine.l1_bytes == 0:
@@ -179,8 +184,11 @@ def recurrent(
     cells: Sequence[Cell],
     products: Products,
     wanted: tuple[bool, ...],
+    emit: Callable[..., Layer] | None = None,
 ) -> list[Tensor]:
     """Run a cell a direction over all sequences; results are those `wanted` of Y, Y_h, Y_c.
+
+    `emit` makes what emits the loops, by default those for a CPU.
 
     Steps beyond a sequence's length leave the state alone and write 0 to Y. A reverse direction begins
     with the last step of each sequence.
@@ -194,14 +202,14 @@ def recurrent(
         named = dict(zip((name for name, _ in given), reads, strict=True))
         outputs = iter(writes)
         y, y_hidden, y_cell = (next(outputs) if want else None for want in wanted)
-        layer = _Layer(sequences, products, named, accumulator(dtype), dtype)
+        layer = (emit or Layer)(sequences, products, named, accumulator(dtype), dtype)
         for direction, cell in enumerate(cells):
             layer.run(direction, cell, y, y_hidden, y_cell)
 
     return nest("recurrent", [tensor for _, tensor in given], results, body)
 
 
-class _Layer:
+class Layer:
     """Emits the loops over samples and steps."""
 
     def __init__(
@@ -209,7 +217,7 @@ class _Layer:
     ) -> None:
         self.sequences, self.products, self.reads = sequences, products, reads
         self.total, self.dtype = total, dtype
-        self.row = Row(sequences.hidden, vector=True, lanes=products.row_lanes)
+        self.row = self.make_row(sequences.hidden, True)
         self.hidden, self.cell = local(sequences.hidden, total), local(sequences.hidden, total)
         self.inputs = local(products.block * products.inputs.columns, total)
         self.length = local(1, "int32")
@@ -232,11 +240,27 @@ class _Layer:
                     self._write(
                         y, lambda unit: self.sequences.output_index(at, direction, sample, unit), self.hidden
                     )
-            if y is not None and "lengths" in self.reads:
-                with T.serial(0, self.sequences.steps - steps) as rest:
-                    self._clear(y, steps + rest, direction, sample)
-            for result, state in ((y_hidden, self.hidden), (y_cell, self.cell)):
-                self._write(result, lambda unit: self.sequences.state_index(direction, sample, unit), state)
+            self._finish(direction, sample, steps, y, y_hidden, y_cell)
+
+    def make_row(self, extent: int, vector: bool) -> Row:
+        """How to go through `extent` units, gates or columns."""
+        return Row(extent, vector, self.products.row_lanes)
+
+    def _finish(
+        self,
+        direction: int,
+        sample: Expr,
+        steps: Expr,
+        y: Buffer | None,
+        y_hidden: Buffer | None,
+        y_cell: Buffer | None,
+    ) -> None:
+        """What is left to write when a sequence ends."""
+        if y is not None and "lengths" in self.reads:
+            with T.serial(0, self.sequences.steps - steps) as rest:
+                self._clear(y, steps + rest, direction, sample)
+        for result, state in ((y_hidden, self.hidden), (y_cell, self.cell)):
+            self._write(result, lambda unit: self.sequences.state_index(direction, sample, unit), state)
 
     def _steps(self, sample: Expr) -> Expr:
         """How many steps the sequence of a sample has."""
@@ -279,31 +303,37 @@ class _Layer:
         return lambda column: self.reads[name][direction, column]
 
     def _step(self, direction: int, t: Expr, gates: Buffer) -> Step:
-        """The t-th step of the current block."""
-        products = self.products
-
-        def multiply(part: int, vector: Vector, store: Callable[[Expr, Expr], None]) -> None:
-            sizes = [panels.elements for panels in products.parts]
-            start = direction * sum(sizes) + sum(sizes[:part])
-
-            def store_lanes(_: Expr, column: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
-                with lane_loop(lanes) as lane:
-                    store(column + lane, total(lane))
-
-            matrix = products.parts[part].matrix(self.reads["recurrence"], start)
-            multiply_rows(products.kernel, 1, 1, lambda _, k, lanes: vector(k, lanes), matrix, store_lanes)
-
+        """The step whose products with the input are row `t` of `inputs`."""
         return Step(
-            lambda column: self.inputs[t * products.inputs.columns + column],
-            multiply,
+            lambda column: self.inputs[t * self.products.inputs.columns + column],
+            partial(self._multiply, direction),
             self._vector("recurrent_bias", direction),
             self._vector("peepholes", direction) if "peepholes" in self.reads else None,
             self.hidden,
             self.cell,
             gates,
             self.row,
+            self.make_row,
             self.total,
         )
+
+    def _multiply(
+        self, direction: int, part: int, vector: Vector, store: Callable[[Expr, Expr], None]
+    ) -> None:
+        """See `Step.multiply`."""
+        products = self.products
+
+        def store_lanes(_: Expr, column: Expr, lanes: int, total: Callable[[Expr], Expr]) -> None:
+            with lane_loop(lanes) as lane:
+                store(column + lane, total(lane))
+
+        matrix = products.parts[part].matrix(self.reads["recurrence"], self._start(direction, part))
+        multiply_rows(products.kernel, 1, 1, lambda _, k, lanes: vector(k, lanes), matrix, store_lanes)
+
+    def _start(self, direction: int, part: int) -> int:
+        """Where a part of the recurrence's weights begins."""
+        sizes = [panels.elements for panels in self.products.parts]
+        return direction * sum(sizes) + sum(sizes[:part])
 
     def _load(self, name: str, state: Buffer, direction: int, sample: Expr) -> None:
         def load(unit: Expr, _: Expr) -> None:

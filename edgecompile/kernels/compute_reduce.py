@@ -96,22 +96,48 @@ def _reduce_rows(
     return nest("reduce_rows", [data], [((*outer, *(1,) * count), dtype)], body)[0]
 
 
-def find_extreme(data: Tensor, axis: int, lowest: bool, last: bool) -> Tensor:
+def find_extreme(data: Tensor, axis: int, lowest: bool, last: bool, rows: RowLoops | None = None) -> Tensor:
     """The place (int64) of the largest or lowest element along `axis`, which gets extent 1.
 
-    Of equal ones the first or last counts. NaN is more extreme than any number, as in numpy.
+    Of equal ones the first or last counts. NaN is more extreme than any number, as in numpy. `rows` go along
+    the last axis, which must be this one then; without, each is gone through by one thread.
     """
     extents, dtype = shape_of(data), element_type(data)
     shape = [*extents[:axis], 1, *extents[axis + 1 :]]
 
-    def beats(value: Expr, best: Expr) -> Expr:
+    def beats(value: Expr, best: Expr, last: bool = last) -> Expr:
         if last:
             ordered = value <= best if lowest else value >= best
             return tirx.Or(ordered, math.is_nan(value))
         ordered = value < best if lowest else value > best
         return select(math.is_nan(best), const(False, "bool"), tirx.Or(ordered, math.is_nan(value)))
 
+    def in_rows(reads: list[Buffer], writes: list[Buffer], rows: RowLoops) -> None:
+        """First what is most extreme, then where that is."""
+        with rows.each(extents[:axis], extents[axis]) as (index, make_row):
+            row = make_row(extents[axis], True)
+            values, places = local(row.lanes, dtype), local(row.lanes, "int32")
+            source = reads[0]
+            best = row.reduce(
+                values,
+                source[(*index, 0)],
+                lambda a, b: select(beats(b, a, last=False), b, a),
+                lambda k: source[(*index, k)],
+            )
+
+            def place(k: Expr) -> Expr:
+                value = source[(*index, k)]
+                found = tirx.Or(tirx.EQ(value, best), tirx.And(math.is_nan(value), math.is_nan(best)))
+                return select(found, k, nowhere)
+
+            nowhere = const(-1 if last else extents[axis], "int32")
+            combine = tirx.max if last else tirx.min
+            writes[0][(*index, 0)] = cast(row.reduce(places, nowhere, combine, place), "int64")
+
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
+        if rows is not None:
+            in_rows(reads, writes, rows)
+            return
         source, result = reads[0], writes[0]
         with T.parallel(0, numbers.prod(shape)) as number:
             index, best = unflatten(number, shape), local(1, dtype)

@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, element_type, shape_of, unflatten
-from edgecompile.kernels.loops import Buffer, each, local, nest
+from edgecompile.kernels.loops import Buffer, each, each_alone, local, nest
 from edgecompile.kernels.math import (
     Expr,
     at_least,
@@ -192,7 +192,7 @@ def max_unpool(data: Tensor, indices: Tensor, natural: Sequence[int], shape: Seq
     dtype, source_shape = element_type(data), shape_of(data)
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
-        with each(shape) as index:
+        with each_alone(shape) as index:
             writes[0][index] = const(0, dtype)
         with each(source_shape) as index:
             target = unflatten(cast(reads[1][index], "int32"), natural)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from edgecompile.kernels.compute import Tensor, Window, accumulator, element_type, flatten, shape_of
-from edgecompile.kernels.loops import Buffer, each, local, nest
+from edgecompile.kernels.loops import Buffer, each, each_alone, local, nest
 from edgecompile.kernels.math import (
     Expr,
     at_least,
@@ -155,8 +155,8 @@ def grid_sample(data: Tensor, grid: Tensor, sampling: Sampling) -> Tensor:
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, where = reads
-        sampler = Sampler(extents, sampling, total)
-        with each((shape[0], *positions[1:-1])) as (batch, *output):
+        with each_alone((shape[0], *positions[1:-1])) as (batch, *output):
+            sampler = Sampler(extents, sampling, total)
             for axis in range(rank):
                 sampler.locate(axis, coordinate(where[(batch, *output, rank - 1 - axis)], extents[axis]))
             with each((shape[1],)) as (channel,):

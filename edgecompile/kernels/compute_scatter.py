@@ -10,7 +10,7 @@ from tvm import tirx
 from edgecompile.kernels import math
 from edgecompile.kernels.compute import Tensor, element_type, shape_of
 from edgecompile.kernels.integers import wrapped_index, wrapping
-from edgecompile.kernels.loops import Buffer, each, nest
+from edgecompile.kernels.loops import Buffer, each, each_alone, nest
 from edgecompile.kernels.math import Expr, cast, const
 
 # Of the old element and the update; "none" replaces.
@@ -77,5 +77,5 @@ def tensor_scatter(cache: Tensor, update: Tensor, starts: Tensor | None, axis: i
 
 
 def _copy(source: Buffer, result: Buffer, extents: tuple[int, ...]) -> None:
-    with each(extents) as index:
+    with each_alone(extents) as index:
         result[index] = source[index]

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.compute import Tensor, accumulator, element_type, shape_of
-from edgecompile.kernels.loops import Buffer, each, local, nest
+from edgecompile.kernels.loops import Buffer, each_alone, local, nest
 from edgecompile.kernels.math import Expr, cast, const, is_float, is_nan, logical_not
 
 
@@ -36,23 +36,24 @@ def top_k(data: Tensor, axis: int, count: int, largest: bool) -> list[Tensor]:
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, (values, places) = reads[0], writes
-        free = local(1, "int32")
-        with each(_without(extents, axis)) as index, T.serial(0, extents[axis]) as i:
+        with each_alone(_without(extents, axis)) as index:
+            free = local(1, "int32")
 
             def value_at(k: Expr) -> Expr:
                 return values[_at(index, axis, k)]
 
-            candidate = source[_at(index, axis, i)]
-            free[0] = tirx.min(i, const(count, "int32"))
-            last = tirx.max(free[0] - 1, const(0, "int32"))
-            with T.While(_short_circuit(free[0] > 0, beats(candidate, value_at(last)))):
+            with T.serial(0, extents[axis]) as i:
+                candidate = source[_at(index, axis, i)]
+                free[0] = tirx.min(i, const(count, "int32"))
+                last = tirx.max(free[0] - 1, const(0, "int32"))
+                with T.While(_short_circuit(free[0] > 0, beats(candidate, value_at(last)))):
+                    with T.If(free[0] < count), T.Then():
+                        values[_at(index, axis, free[0])] = value_at(last)
+                        places[_at(index, axis, free[0])] = places[_at(index, axis, last)]
+                    free[0] = free[0] - 1
                 with T.If(free[0] < count), T.Then():
-                    values[_at(index, axis, free[0])] = value_at(last)
-                    places[_at(index, axis, free[0])] = places[_at(index, axis, last)]
-                free[0] = free[0] - 1
-            with T.If(free[0] < count), T.Then():
-                values[_at(index, axis, free[0])] = candidate
-                places[_at(index, axis, free[0])] = cast(i, "int64")
+                    values[_at(index, axis, free[0])] = candidate
+                    places[_at(index, axis, free[0])] = cast(i, "int64")
 
     return nest("top_k", [data], [(shape, dtype), (shape, "int64")], body)
 
@@ -76,8 +77,8 @@ def scan(
 
     def body(reads: list[Buffer], writes: list[Buffer]) -> None:
         source, result = reads[0], writes[0]
-        total = local(1, total_type)
-        with each(_without(extents, axis)) as index:
+        with each_alone(_without(extents, axis)) as index:
+            total = local(1, total_type)
             total[0] = const(neutral, total_type)
             with T.serial(0, extents[axis]) as k:
                 place = _at(index, axis, extents[axis] - 1 - k if reverse else k)

@@ -77,6 +77,13 @@ def each(extents: Sequence[int]) -> Iterator[tuple[Expr, ...]]:
             yield tuple(index)
 
 
+@contextmanager
+def each_alone(extents: Sequence[int]) -> Iterator[tuple[Expr, ...]]:
+    """As `each`, for iterations that do not depend on each other: threads may share them out."""
+    with T.parallel(0, math.prod(extents)) as number:
+        yield tuple(unflatten(number, extents)) if extents else ()
+
+
 def local(extent: int, dtype: str) -> Buffer:
     """A small array on the stack."""
     return T.buffer_proxy(T.alloc_buffer((extent,), dtype))

@@ -10,10 +10,9 @@ from tvm import tirx
 from edgecompile.core.model import Model
 from edgecompile.core.target import Isa, Target
 from edgecompile.kernels.cortex_m.calls import sources
-from edgecompile.kernels.schedules.default import schedule_default
-from edgecompile.kernels.schedules.parallel import share_out
 from edgecompile.lower.codegen import kernels_to_c, kernels_to_object, resolve_native
 from edgecompile.lower.entry import EntrySources, generate_entry
+from edgecompile.lower.kernel import schedule_kernel
 from edgecompile.lower.lower import PlansOf, lower_graph, usual_plans
 from edgecompile.lower.program import Program, Step
 from edgecompile.lower.storage import Storage, assign_storage
@@ -58,9 +57,7 @@ def build_network(
     """
     isa = replace(resolve_native(target.isa), intrinsics=emit == "lib", threads=threads)
     lowered = lower_graph(model, name, isa, plans)
-    functions = {
-        symbol: share_out(schedule_default(f, isa), threads) for symbol, f in lowered.functions.items()
-    }
+    functions = {symbol: schedule_kernel(f, isa) for symbol, f in lowered.functions.items()}
     kernels = folder / (f"{name}_kernels.c" if emit == "c" else f"{name}_kernels.o")
     interfaces, support = generate_kernels(functions, isa, kernels)
     steps = tuple(

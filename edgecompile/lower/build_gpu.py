@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from edgecompile.core.model import Model
 from edgecompile.core.target import Cuda, Isa
-from edgecompile.kernels.gpu.machine import Gpu
-from edgecompile.kernels.gpu.schedule import schedule_for_gpu
 from edgecompile.lower.cuda import generate_cuda
+from edgecompile.lower.kernel import schedule_kernel
 from edgecompile.lower.launcher import LauncherSources, generate_launcher
 from edgecompile.lower.lower import PlansOf, lower_graph
 from edgecompile.lower.program import Program
@@ -30,9 +29,9 @@ def build_gpu_network(model: Model, name: str, gpu: Cuda, align: int, plans: Pla
 
     Raises UnsupportedError for nodes that cannot be compiled.
     """
-    lowered = lower_graph(model, name, gpu_isa(gpu), plans)
-    machine = Gpu(gpu.multiprocessors)
-    scheduled = {symbol: schedule_for_gpu(f, machine) for symbol, f in lowered.functions.items()}
+    isa = gpu_isa(gpu)
+    lowered = lower_graph(model, name, isa, plans)
+    scheduled = {symbol: schedule_kernel(f, isa) for symbol, f in lowered.functions.items()}
     source = generate_cuda(scheduled, gpu.architecture)
     steps = tuple(
         replace(step, workspace=source.kernels[step.symbol].workspace) if step.symbol else step

@@ -12,8 +12,12 @@ from tvm import te, tirx
 from edgecompile.core.model import tensor_info
 from edgecompile.core.target import Isa
 from edgecompile.core.tensor import TensorInfo
+from edgecompile.kernels.gpu.machine import Gpu
+from edgecompile.kernels.gpu.schedule import schedule_for_gpu
+from edgecompile.kernels.schedules.default import schedule_default
 from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.loop_space import LoopSpace
+from edgecompile.kernels.schedules.parallel import share_out
 from edgecompile.kernels.schedules.space import PlanChoice, UsualPlan
 from edgecompile.lower.compact import Compact, compact_value, read_compact
 from edgecompile.lower.fusion import Group
@@ -54,6 +58,13 @@ def build_kernel(group: Group, isa: Isa, plans: PlanChoice | None = None) -> Ker
     weights = {name: array for name, array in composer.weights.items() if name in reads}
     in_place = _in_place(group, tuple(reads), weights)
     return Kernel(function, tuple(reads), writes, weights, in_place)
+
+
+def schedule_kernel(function: tirx.PrimFunc, isa: Isa) -> tirx.PrimFunc:
+    """`function` as it is compiled: by its plan for `isa`, or by the usual schedule."""
+    if isa.multiprocessors:
+        return schedule_for_gpu(function, Gpu(isa.multiprocessors))
+    return share_out(schedule_default(function, isa), isa.threads)
 
 
 class _Composer:

@@ -36,7 +36,8 @@ from edgecompile.kernels.gpu.plan import (
     Arithmetic,
     choose_gpu_plan,
 )
-from edgecompile.kernels.gpu.rows import WarpRows
+from edgecompile.kernels.gpu.rows import WarpRows, row_threads
+from edgecompile.kernels.gpu.space import GpuDepthwiseSpace, GpuOptionSpace, GpuProductSpace
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
 from edgecompile.kernels.intrinsics.select import few_columns_kernels, float_kernel, int4_kernel
@@ -85,7 +86,7 @@ def planned_conv(
 def row_loops(n: NodeView) -> RowLoops:
     """How to go through the rows of a node's result."""
     if n.isa.multiprocessors:
-        return WarpRows(Gpu(n.isa.multiprocessors))
+        return _gpu_rows(n)
     machine, shape = Machine.of(n.isa), n.outputs[0].shape
     usual = machine.row_lanes
     others = (
@@ -94,6 +95,13 @@ def row_loops(n: NodeView) -> RowLoops:
     option = n.plans.choose(OptionSpace("row_lanes", (usual, *others), machine, shape))
     assert isinstance(option, Option)
     return RowLoops(option.value)
+
+
+def _gpu_rows(n: NodeView) -> RowLoops:
+    gpu, shape = Gpu(n.isa.multiprocessors), n.outputs[0].shape
+    option = n.plans.choose(GpuOptionSpace("row_threads", (0, *row_threads(gpu)), gpu, shape))
+    assert isinstance(option, Option)
+    return WarpRows(gpu, option.value)
 
 
 def is_depthwise(n: NodeView, weights: np.ndarray) -> bool:
@@ -111,7 +119,10 @@ def planned_depthwise(n: NodeView, weights: np.ndarray, window: Window, pad: int
     dtype = element_type(data)
     floats, nbytes = np.dtype(dtype).kind == "f", np.dtype(dtype).itemsize
     if n.isa.multiprocessors:
-        gpu_plan = choose_gpu_depthwise_plan(Gpu(n.isa.multiprocessors), shape, window, pad)
+        gpu = Gpu(n.isa.multiprocessors)
+        usual_plan = choose_gpu_depthwise_plan(gpu, shape, window, pad)
+        gpu_plan = n.plans.choose(GpuDepthwiseSpace(usual_plan, gpu, shape))
+        assert isinstance(gpu_plan, DepthwisePlan)
         packed = n.weight(pack_depthwise_weights(weights), PACKED)
         return depthwise(data, packed, gpu_plan, shape, "float32" if floats else "int32")
     kernel, machine = depthwise_kernel(n.isa, dtype, int(weights.min())), Machine.of(n.isa)
@@ -182,7 +193,7 @@ def _plan(
 ) -> GemmPlan | WinogradPlan:
     """The analytic choice, or what `n.plans` puts in its place; `winograd` allows for that algorithm."""
     if n.isa.multiprocessors:
-        return choose_gpu_plan(Gpu(n.isa.multiprocessors), product, *_arithmetics(data, kernel, halves))
+        return _gpu_plan(n, product, _arithmetics(data, kernel, halves))
     machine, converts = Machine.of(n.isa), kernel.data != element_type(data)
     direct = choose_plan(kernel, machine, product, converts)
     other = choose_winograd(kernel, machine, product, direct) if winograd else None
@@ -191,6 +202,13 @@ def _plan(
     space = ProductSpace(other or direct, kernel, machine, product, converts, winograd, others)
     plan = n.plans.choose(space)
     assert isinstance(plan, GemmPlan | WinogradPlan)
+    return plan
+
+
+def _gpu_plan(n: NodeView, product: Product, kinds: tuple[Arithmetic, ...]) -> GemmPlan:
+    gpu = Gpu(n.isa.multiprocessors)
+    plan = n.plans.choose(GpuProductSpace(choose_gpu_plan(gpu, product, *kinds), gpu, product, kinds))
+    assert isinstance(plan, GemmPlan)
     return plan
 
 

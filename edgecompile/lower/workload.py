@@ -41,6 +41,8 @@ def _describe_isa(isa: Isa) -> dict[str, Any]:
     There are too many of them; what is fast on one is found again on all with the same instructions.
     """
     fields = {field: getattr(isa, field) for field in _ISA} | {"features": list(isa.features)}
+    if isa.multiprocessors:
+        fields["multiprocessors"] = isa.multiprocessors
     if isa.triple.startswith("x86_64"):
         level = {512: "x86-64-v4", 256: "x86-64-v3"}.get(isa.vector_bits, "x86-64")
         fields |= {"cpu": level, "l1_bytes": 0, "l2_bytes": 0}

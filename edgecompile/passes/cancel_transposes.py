@@ -38,7 +38,7 @@ class CancelTransposes:
             if not moved:
                 break
         removed = before - _count(graph)
-        return finish(model, changes, f"changes: {removed} Transpose nodes less")
+        return finish(model, changes, f"changes that save {removed} Transpose nodes")
 
 
 def _permutations(graph: ir.Graph) -> list[tuple[int, ...]]:

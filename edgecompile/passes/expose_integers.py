@@ -27,7 +27,7 @@ class ExposeIntegers:
         graph = model.graph.graph
         count = sum(_expose_input(graph, index) for index in range(len(graph.inputs)))
         count += sum(_expose_output(graph, index) for index in range(len(graph.outputs)))
-        return finish(model, count, "inputs and outputs are integers")
+        return finish(model, count, "inputs and outputs that are integers")
 
 
 def _expose_input(graph: ir.Graph, index: int) -> bool:

@@ -25,7 +25,7 @@ Attributes = Mapping[str, Any]
 def rewrite_nodes(model: Model, what: str, *rules: Rule) -> PassResult:
     """Try `rules` in order on every node of the main graph, in topological order; the first that acts wins.
 
-    `what` completes the note "N ..." of the report, e.g. "Pad nodes merged into convolutions".
+    `what` begins the note in the report, e.g. "Pad nodes merged into convolutions: 3".
     """
     graph = model.graph.graph
     count = 0
@@ -47,7 +47,7 @@ def finish(model: Model, count: int, what: str) -> PassResult:
     for name in unused:
         del graph.initializers[name]
     declare_functions(model.graph)
-    return PassResult(model, True, (f"{count} {what}",))
+    return PassResult(model, True, (f"{what}: {count}",))
 
 
 def insert(

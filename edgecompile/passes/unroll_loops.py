@@ -46,7 +46,7 @@ class UnrollLoops:
             count += 1
         if problems:
             raise UnsupportedError(*problems)
-        notes = (f"{count} loops unrolled",) if count else ()
+        notes = (f"loops unrolled: {count}",) if count else ()
         return PassResult(model, bool(count), notes)
 
     def _refusal(self, node: ir.Node) -> Problem | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecompile.core.process import Finished, run_program, zig_environment
-from edgecompile.errors import BudgetError, EdgeCompileError, InternalError, MissingToolError, Problem
+from edgecompile.errors import BudgetError, EdgeCompileError, InternalError, MissingToolError, Problem, reason
 
 # Generated code must come out the same in any folder and on any distribution: no debug information, no paths,
 # and none of the hardening that distributions switch on, which calls functions a firmware does not have.
@@ -84,7 +84,7 @@ class Toolchain:
         try:
             finished = run_program(command, environment=zig_environment() if self.name == "zig" else None)
         except OSError as error:
-            problem = Problem("EC5011", f"{command[0]} cannot be started", "", str(error), self.install)
+            problem = Problem("EC5011", f"{command[0]} cannot be started", "", reason(error), self.install)
             raise MissingToolError(problem) from error
         if finished.status != 0:
             raise self._failure(finished, task)

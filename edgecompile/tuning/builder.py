@@ -14,12 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgecompile.core.device import Platform
+from edgecompile.core.device import Device
 from edgecompile.core.fork import Forked, WorkFailedError
 from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import BudgetError, InternalError, UnsupportedError
 from edgecompile.tuning.extract import KernelTask
+from edgecompile.tuning.gpu_program import link_gpu_trials
 from edgecompile.tuning.program import compile_candidates, link_trials
 
 # Seconds for a whole batch; one that takes longer is built candidate by candidate.
@@ -37,13 +38,13 @@ class Trials:
 
 
 class Builder:
-    """Builds programs for `tasks`, and devices that ask for `platform`. To be entered and left.
+    """Builds programs for `tasks`, and `device` or others like it. To be entered and left.
 
     Several threads need one each.
     """
 
-    def __init__(self, tasks: Sequence[KernelTask], target: Target, platform: Platform | None = None) -> None:
-        self._forked = Forked(partial(_build, tasks, target, platform))
+    def __init__(self, tasks: Sequence[KernelTask], target: Target, device: Device | None = None) -> None:
+        self._forked = Forked(partial(_build, tasks, target, device))
 
     def __enter__(self) -> Self:
         return self
@@ -76,12 +77,15 @@ class Builder:
 def _build(
     tasks: Sequence[KernelTask],
     target: Target,
-    platform: Platform | None,
+    device: Device | None,
     task: int,
     chosen: Sequence[int],
     folder: Path,
 ) -> Trials:
     candidates = [tasks[task].build(index) for index in chosen]
-    compiled = compile_candidates(candidates, tasks[task].isa, folder)
-    executable = link_trials(compiled, target, platform, folder)
+    if target.backend == "cuda":
+        executable = link_gpu_trials(candidates, target, device, folder)
+    else:
+        compiled = compile_candidates(candidates, tasks[task].isa, folder)
+        executable = link_trials(compiled, target, device.platform if device else None, folder)
     return Trials(executable, tuple(chosen), candidates[0].inputs, candidates[0].outputs)

@@ -34,6 +34,8 @@ class Database:
         for source in sources:
             for path in find_journals(source):
                 contents = read_journal(path)
+                if path == source and contents.damages and not contents.records:
+                    raise _no_records(source, f"none of its {len(contents.damages)} lines is one")
                 database.damages += contents.damages
                 for record in contents.records:
                     database.add(record)
@@ -108,6 +110,10 @@ def find_journals(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     if not source.is_dir():
-        fix = "give a folder of records, or a .jsonl file"
-        raise InputError(Problem("EC3504", "there are no records", str(source), "it does not exist", fix))
+        raise _no_records(source, "it does not exist")
     return sorted(source.rglob(f"*{SUFFIX}"))
+
+
+def _no_records(source: Path, why: str) -> InputError:
+    fix = "give a folder of records, or a .jsonl file"
+    return InputError(Problem("EC3504", "there are no records", str(source), why, fix))

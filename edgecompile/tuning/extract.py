@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from edgecompile.backends.cuda.files import describe_gpu
 from edgecompile.core.model import Model, tensor_info
 from edgecompile.core.target import Isa, Target
 from edgecompile.core.tensor import TensorInfo
-from edgecompile.kernels.schedules.default import schedule_default
-from edgecompile.kernels.schedules.parallel import share_out
 from edgecompile.kernels.schedules.space import Plan, Space, knobs
+from edgecompile.lower.build_gpu import gpu_isa
 from edgecompile.lower.codegen import resolve_native
 from edgecompile.lower.fusion import Group, fuse
-from edgecompile.lower.kernel import Kernel, build_kernel
+from edgecompile.lower.kernel import Kernel, build_kernel, schedule_kernel
 from edgecompile.lower.lower import prepare
 from edgecompile.lower.registry import Kind
 from edgecompile.lower.workload import describe_group
@@ -43,13 +43,16 @@ class KernelTask:
     def build(self, index: int) -> Candidate:
         """The scheduled function of one candidate."""
         kernel = build_kernel(self.group, self.isa, _Answering(self.plans[index]))
-        function = share_out(schedule_default(kernel.function, self.isa), self.isa.threads)
+        function = schedule_kernel(kernel.function, self.isa)
         return Candidate(self.task.candidates[index], function, kernel, _values(self.group, kernel))
 
 
 def find_tasks(model: Model, target: Target, emit: str = "lib", threads: int = 1) -> list[KernelTask]:
     """The tasks of an optimized network, each workload once; its weight is how often it occurs."""
-    isa = replace(resolve_native(target.isa), intrinsics=emit == "lib", threads=threads)
+    if target.backend == "cuda":
+        isa = gpu_isa(describe_gpu(target))
+    else:
+        isa = replace(resolve_native(target.isa), intrinsics=emit == "lib", threads=threads)
     found: dict[str, KernelTask] = {}
     for group in fuse(prepare(model).graph.graph, isa):
         if group.kind is Kind.ALIAS:

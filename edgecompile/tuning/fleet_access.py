@@ -6,13 +6,12 @@ connection have to show one, and connections that are not encrypted are refused.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgecompile.core.target import from_table
+from edgecompile.core.tables import from_table, read_toml
 from edgecompile.errors import InputError, MissingToolError, Problem, UsageError
 
 SCHEMA = 1
@@ -79,14 +78,11 @@ def read_access(path: Path, insecure: bool = False) -> Access:
     Raises UsageError (EC2041 for a connection without mutual TLS, EC2042 for a bad address), InputError
     (EC3020) for a file that is none.
     """
-    try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Problem("EC3020", "cannot read the fleet file", str(path), str(error))) from None
+    table = read_toml(path, "fleet file")
     if table.get("schema") != SCHEMA or "fleet" not in table:
         fix = "begin it with 'schema = 1' and a table [fleet]"
         raise InputError(Problem("EC3020", "not a fleet file", str(path), "", fix))
-    found: Access = from_table(Access, table["fleet"], f"{path}: fleet")
+    found = from_table(Access, table["fleet"], f"{path}: fleet")
     protocol, _, place = found.scheduler.partition("://")
     host, _, port = place.rpartition(":")
     if protocol not in ("tls", "tcp") or not host or not port.isdecimal():

@@ -247,7 +247,7 @@ def _with_device(offer: Offer, lane: Lane) -> Offer:
     from edgecompile.lower.codegen import resolve_native
 
     device, target = lane.bench.device, lane.bench.target
-    if device.platform is not None:
+    if device.platform is not None or device.level == "simulated":
         what, why = "the device cannot be shared", "programs for it are linked with files of its machine"
         raise UsageError(Problem("EC2043", what, device.name, why, "run `edgecompile tune` there"))
     lane.contact()

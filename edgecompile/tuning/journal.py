@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgecompile.errors import InputError, Problem, StoppedError
+from edgecompile.errors import InputError, Problem, StoppedError, reason
 from edgecompile.tuning.record import Contents, Damage, Record, decode, encode
 
 
@@ -24,7 +24,7 @@ def read_journal(path: Path) -> Contents:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(Problem("EC3501", "cannot read the records", str(path), str(error))) from None
+        raise InputError(Problem("EC3501", "cannot read the records", str(path), reason(error))) from None
     records: list[Record] = []
     damages: list[Damage] = []
     whole = data.rfind(b"\n") + 1
@@ -51,7 +51,8 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise InputError(Problem("EC3503", "cannot write the records", str(path), str(error))) from None
+            problem = Problem("EC3503", "cannot write the records", str(path), reason(error))
+            raise InputError(problem) from None
         self.path = path
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,7 +93,7 @@ class Journal:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             what = "the disk is full" if full else "the records cannot be written"
             fix = "make room, then continue with --resume; everything before is saved"
-            raise StoppedError(Problem("EC8001", what, str(self.path), str(error), fix)) from None
+            raise StoppedError(Problem("EC8001", what, str(self.path), reason(error), fix)) from None
         self._length += len(data)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edgecompile.core.store import write_atomically
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, reason
 from edgecompile.tuning.database import Database, relative_value, succeeded
 from edgecompile.tuning.journal import read_journal
 from edgecompile.tuning.record import Damage, Record, Trial, encode
@@ -24,7 +24,7 @@ def write_records(records: Iterable[Record], destination: Path) -> int:
         write_atomically(destination, b"".join(lines))
     except OSError as error:
         raise InputError(
-            Problem("EC3505", "cannot write the records", str(destination), str(error))
+            Problem("EC3505", "cannot write the records", str(destination), reason(error))
         ) from None
     return len(lines)
 

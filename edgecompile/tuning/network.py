@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 
 from edgecompile.backends.backend import BuildRequest
+from edgecompile.backends.cuda.files import FOLDER, KERNELS
+from edgecompile.backends.cuda.program import machine_for
 from edgecompile.backends.find import find_backend
 from edgecompile.core.device import Device, RunRequest, RunResult
 from edgecompile.core.fork import Forked, WorkFailedError
@@ -58,16 +60,16 @@ _BUILD_S, _RUN_S = 900.0, 300.0
 
 
 class NetworkBench:
-    """Measures variants of an optimized network `model`. To be entered and left.
+    """Measures variants of an optimized network `model` on devices like `device`. To be entered and left.
 
     Make it before other threads and files: variants are built in a copy of the process.
     """
 
-    def __init__(self, model: Model, target: Target) -> None:
+    def __init__(self, model: Model, target: Target, device: Device | None = None) -> None:
         self.inputs, self.outputs = model.inputs, model.outputs
         arrays = generate_inputs(model.inputs, 0, index_bounds(model))
         self._data = input_bytes(self.inputs, [arrays[info.name] for info in self.inputs])
-        self._forked = Forked(partial(_build, model, target))
+        self._forked = Forked(partial(_build, model, target, device))
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +155,9 @@ def _judge(table: Array, place: int, is_right: bool) -> float | Failure:
     return _relative(table, place) * float(np.quantile(table[:, 0], _QUANTILE)) * 1e-9
 
 
-def _build(model: Model, target: Target, variants: Sequence[Variant], folder: Path) -> Path:
+def _build(
+    model: Model, target: Target, device: Device | None, variants: Sequence[Variant], folder: Path
+) -> Path:
     """The program with all `variants`, written to `folder`."""
     names = [f"variant_{index}" for index in range(len(variants))]
     backend, emit = find_backend(target), target.codegen.route
@@ -170,6 +174,7 @@ def _build(model: Model, target: Target, variants: Sequence[Variant], folder: Pa
     (inputs, input_size), (outputs, size) = layout(model.inputs), layout(model.outputs)
     text = harness_template("networks.h.j2").render(
         names=names,
+        engines=target.backend == "cuda",
         inputs=list(inputs.values()),
         outputs=list(outputs.values()),
         input_bytes=input_size,
@@ -179,8 +184,14 @@ def _build(model: Model, target: Target, variants: Sequence[Variant], folder: Pa
         total_ns=_TOTAL_NS,
     )
     (folder / "networks.h").write_text(text)
-    toolchain = find_toolchain(target, executable=True)
-    return build_program(sources, objects, flags, target, toolchain, folder / "networks")
+    machine, link_flags = target, tuple[str, ...]()
+    if target.backend == "cuda":
+        kernels = "".join((folder / name / FOLDER / KERNELS).read_text() for name in names)
+        machine, link_flags = machine_for(device, target, kernels, folder)
+    toolchain = find_toolchain(machine, executable=True)
+    return build_program(
+        sources, objects, flags, machine, toolchain, folder / "networks", link_flags=link_flags
+    )
 
 
 def _selection(variant: Variant, target: Target) -> Selection:

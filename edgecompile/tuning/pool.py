@@ -76,7 +76,7 @@ class Pool:
         self._ending = threading.Event()
         self._futures: list[Future[Measured]] = []
         self._builders = builders or [
-            Builder(tasks, target, devices[0].platform)
+            Builder(tasks, target, devices[0])
             for _ in range(usual_builders(device.name for device in devices))
         ]
         self._free_builders: queue.Queue[ProgramBuilder] = queue.Queue()

@@ -6,7 +6,6 @@ that several plans pack alike, are stored once.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -67,7 +66,7 @@ class Compiled:
 
 def compile_candidates(candidates: Sequence[Candidate], isa: Isa, folder: Path) -> Compiled:
     """Generate code for `candidates` in one module."""
-    functions = {_symbol(index): candidate.function for index, candidate in enumerate(candidates)}
+    functions = {symbol_of(index): candidate.function for index, candidate in enumerate(candidates)}
     kernels = folder / "kernels.o"
     interfaces, support = generate_kernels(functions, isa, kernels)
     objects = (kernels,) if kernels.is_file() else ()
@@ -76,7 +75,7 @@ def compile_candidates(candidates: Sequence[Candidate], isa: Isa, folder: Path) 
 
 def link_trials(compiled: Compiled, target: Target, platform: Platform | None, folder: Path) -> Path:
     """The program that measures `compiled` on a device that asks for `platform`, written to `folder`."""
-    constants = _Constants(folder)
+    constants = Constants(folder)
     calls = [_call(compiled, index, constants) for index in range(len(compiled.candidates))]
     first = compiled.candidates[0]
     text = harness_template("trials.h.j2").render(
@@ -88,14 +87,13 @@ def link_trials(compiled: Compiled, target: Target, platform: Platform | None, f
         evict_bytes=max(1, target.isa.l2_bytes),
     )
     (folder / "trials.h").write_text(text)
-    shutil.copy(HARNESS / "trials.c", folder)
-    sources = [folder / "trials.c", constants.assemble(), *compiled.sources]
-    flags = ["-I", str(folder)]
+    sources = [HARNESS / "trials.c", HARNESS / "processor.c", constants.assemble(), *compiled.sources]
+    flags = ["-I", str(folder), "-I", str(HARNESS)]
     toolchain = find_toolchain(target, executable=True)
     return build_program(sources, compiled.objects, flags, target, toolchain, folder / "trials", platform)
 
 
-class _Constants:
+class Constants:
     """Arrays as files beside the program, each content once."""
 
     def __init__(self, folder: Path) -> None:
@@ -121,9 +119,9 @@ class _Constants:
         return path
 
 
-def _call(compiled: Compiled, index: int, constants: _Constants) -> dict[str, Any]:
+def _call(compiled: Compiled, index: int, constants: Constants) -> dict[str, Any]:
     """What the template needs to call a candidate."""
-    candidate, interface = compiled.candidates[index], compiled.interfaces[_symbol(index)]
+    candidate, interface = compiled.candidates[index], compiled.interfaces[symbol_of(index)]
     kernel = candidate.kernel
     places = {
         **{name: ("in", at) for name, at in layout(candidate.inputs)[0].items()},
@@ -143,7 +141,7 @@ def _call(compiled: Compiled, index: int, constants: _Constants) -> dict[str, An
     if interface.workspace:
         types.append("uint8_t*")
         arguments.append("workspace")
-    return {"symbol": _symbol(index), "types": types, "arguments": arguments}
+    return {"symbol": symbol_of(index), "types": types, "arguments": arguments}
 
 
 def input_bytes(infos: Sequence[TensorInfo], arrays: Sequence[np.ndarray[Any, Any]]) -> bytes:
@@ -179,7 +177,8 @@ def layout(infos: Sequence[TensorInfo]) -> tuple[dict[str, int], int]:
     return places, max(total, 1)
 
 
-def _symbol(index: int) -> str:
+def symbol_of(index: int) -> str:
+    """What the function of a candidate is called."""
     return f"candidate_{index}"
 
 
@@ -187,7 +186,9 @@ def _symbol(index: int) -> str:
 def harness_template(name: str) -> jinja2.Template:
     """A generated header of the harness."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HARNESS),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(HARNESS), jinja2.PackageLoader("edgecompile.lower")]
+        ),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

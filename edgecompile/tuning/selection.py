@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecompile.core.target import Isa
+from edgecompile.devices.gpu import SimulatedGpu
 from edgecompile.kernels.schedules.space import Plan, PlanChoice, Space, knobs
 from edgecompile.lower.fusion import Group
 from edgecompile.lower.workload import describe_group, name_of
@@ -89,7 +90,7 @@ def select(target: str, records: Path | None = None) -> Selection:
     trials, in_network = best_trials(database, target), {}
     gains: dict[str, list[float]] = {}
     for key, trial in trials.items():
-        if trial.value and trial.baseline and key in database.workloads:
+        if trial.value and trial.baseline and key in database.workloads and speed_up(trial) is not None:
             name = str(database.workloads[key].description["name"])
             gains.setdefault(_kind(name), []).append(math.log2(trial.baseline / trial.value))
         best = best_in_network(database.in_network(key, target))
@@ -138,8 +139,8 @@ def _notes(trials: Collection[Trial]) -> list[str]:
 
 
 def speed_up(trial: Trial) -> float | None:
-    """How many times as fast as the built-in choice; None where that was not measured."""
-    if not trial.baseline or not trial.value:
+    """How many times as fast as the built-in choice; None where nobody knows, or only a simulated GPU."""
+    if not trial.baseline or not trial.value or trial.device.startswith(f"{SimulatedGpu.name}:"):
         return None
     return round(trial.baseline / trial.value, 3)
 

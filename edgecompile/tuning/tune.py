@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgecompile.backends.pipeline import optimize
-from edgecompile.core.device import Metric
+from edgecompile.core.device import Device, Metric
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
 from edgecompile.core.target import Target
@@ -87,7 +87,7 @@ class Tuned:
 
 
 def list_tasks(source: str, options: TuneOptions) -> list[KernelTask]:
-    """The tasks of `source`. Raises UnsupportedError: EC4501 without a choice of plans, EC4630 for a GPU."""
+    """The tasks of `source`. Raises UnsupportedError (EC4501: there is no choice; EC4640)."""
     return _tasks_of(optimized_network(source, options), source, options)
 
 
@@ -99,9 +99,9 @@ def optimized_network(source: str, options: TuneOptions) -> Model:
 
 
 def _tasks_of(model: Model, source: str, options: TuneOptions) -> list[KernelTask]:
-    if options.target.backend == "cuda":
-        what, why = f"kernels for {options.target.name} cannot be tuned", "a GPU has no design space yet"
-        raise UnsupportedError(Problem("EC4630", what, source, why, "compile: the built-in choice is used"))
+    if options.target.backend == "cuda" and options.threads > 1:
+        what, why = f"kernels for {options.target.name} do not use threads", "the GPU computes all of them"
+        raise UnsupportedError(Problem("EC4640", what, "--threads", why, "leave --threads out"))
     tasks = find_tasks(model, options.target, options.target.codegen.route, options.threads)
     if not tasks:
         why = "its kernels are fixed on this target, or too small to have a choice"
@@ -157,11 +157,17 @@ def estimate(source: str, options: TuneOptions) -> list[Estimate]:
     """What tuning `source` is going to take and to bring, by the records. Raises as `list_tasks`."""
     tasks = [task.task for task in list_tasks(source, options)]
     target = options.target.name
-    metric = open_device(next(iter(options.devices), None), options.target).metric
+    metric = open_devices(options)[0].metric
     own = [options.records] if options.records.exists() else []
     database = open_records(target, *own)
     prior = learn_prior(database, target, metric, tasks[0].features.shape[1])
     return estimate_tasks(tasks, database, prior, target, metric)
+
+
+def open_devices(options: TuneOptions) -> list[Device]:
+    """Where candidates run: by default as the target says, but on no simulated GPU, which has no speed."""
+    usual = "cuda" if options.target.backend == "cuda" else None
+    return [open_device(spec, options.target) for spec in options.devices or (usual,)]
 
 
 @contextmanager
@@ -188,8 +194,7 @@ def open_session(
 def _open_pool(tasks: Sequence[KernelTask], options: TuneOptions, model: Model | None) -> Iterator[Pool]:
     """The devices and builders of this machine, or of a fleet."""
     if options.fleet is None or model is None:
-        devices = [open_device(spec, options.target) for spec in options.devices or (None,)]
-        with Pool(tasks, options.target, devices) as pool:
+        with Pool(tasks, options.target, open_devices(options)) as pool:
             yield pool
     else:
         with (

@@ -60,7 +60,7 @@ def test_sensitivity_is_drawn_and_written(folder: Path, capsys: Capture) -> None
     assert (folder / "s.svg").read_text().startswith("<svg")
     assert {"name", "units", "errors"} <= set(json.loads((folder / "s.json").read_text())[0])
     assert main([*words[:3], "missing/s.svg", *words[4:]]) == 3
-    assert "EC3524" in capsys.readouterr().err
+    assert "EC3032" in capsys.readouterr().err
     assert main([*words[:3], "s.json", *words[4:]]) == 2
     assert "error[EC2054] the picture and its figures would be one file" in capsys.readouterr().err
 

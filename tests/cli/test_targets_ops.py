@@ -26,3 +26,10 @@ def test_the_table_is_printed_in_three_forms(capsys: Capture) -> None:
 def test_a_cpu_has_no_table(capsys: Capture) -> None:
     assert main(["targets", "ops", "cortex-m4"]) == 2
     assert "error[EC2545] cortex-m4 has no table of operators" in capsys.readouterr().err
+
+
+def test_an_accelerator_is_shown(capsys: Capture) -> None:
+    assert main(["targets", "show", "rtx-4090"]) == 0
+    assert "cuda             architecture sm_89, multiprocessors 128\n" in capsys.readouterr().out
+    assert main(["targets", "show", "cortex-m4"]) == 0
+    assert "architecture" not in capsys.readouterr().out

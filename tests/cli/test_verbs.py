@@ -150,14 +150,14 @@ def test_bench_per_layer(artifact: Path, capsys: Capture) -> None:
 def test_report_says_how_far_it_was_verified(artifact: Path, capsys: Capture) -> None:
     assert main(["report", str(artifact)]) == 0
     before = capsys.readouterr().out
-    assert "verified  no (run `edgecompile verify`)" in before
-    assert "input     x: float32 1x3x12x12" in before
+    assert "verified no (run `edgecompile verify`)" in before
+    assert "input    x: float32 1x3x12x12" in before
     assert main(["verify", str(artifact)]) == 0
     status, record = run_json(capsys, "report", str(artifact))
     assert status == 0
     assert record["verification"]["level"] == "executed-on-device"
     assert main(["report", str(artifact)]) == 0
-    assert "verified  executed-on-device on local, max error" in capsys.readouterr().out
+    assert "verified executed-on-device on local, max error" in capsys.readouterr().out
 
 
 def test_targets_are_listed_and_shown(capsys: Capture) -> None:
@@ -173,7 +173,9 @@ def test_targets_are_listed_and_shown(capsys: Capture) -> None:
 
 def test_devices_are_listed_and_probed(capsys: Capture) -> None:
     assert main(["devices", "list"]) == 0
-    assert "ssh://[user@]host[:port]" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "ssh://[user@]host[:port]" in printed
+    assert printed.endswith("\ncoreml-evaluator, htp-emulator: for `edgecompile verify` only\n")
     status, record = run_json(capsys, "devices", "probe", "local")
     assert (status, record["device"], record["level"]) == (0, "local", "executed-on-device")
     assert main(["devices", "probe", "loca"]) == 2

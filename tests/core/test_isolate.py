@@ -29,6 +29,11 @@ def divide(number: int) -> float:
     return 1 / number
 
 
+def fill_the_disk() -> None:
+    with open("/dev/full", "w") as file:
+        file.write("x")
+
+
 def test_the_result_comes_back() -> None:
     assert run_isolated(divide, 4, task="dividing") == 0.25
 
@@ -41,6 +46,11 @@ def test_the_child_finds_no_package_that_it_shall_be_without() -> None:
 def test_an_exception_is_named_with_its_place() -> None:
     with pytest.raises(InternalError, match=r"EC1001.*dividing failed.*ZeroDivisionError.*isolate.py:\d+"):
         run_isolated(divide, 0, task="dividing")
+
+
+def test_a_full_disk_is_no_bug() -> None:
+    with pytest.raises(InputError, match=r"EC3034.*No space left on device. Fix: make room"):
+        run_isolated(fill_the_disk, task="writing")
 
 
 def test_a_crash_is_an_error_of_the_kind_that_was_asked_for() -> None:

@@ -95,7 +95,7 @@ def test_a_path_is_read_directly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("schema = 1", "schema = 2", "target file without 'schema = 1'"),
+        ("schema = 1", "schema = 2", "not a target file"),
         ('device = "qemu"', "", "missing field 'device'"),
         ("pointer_bits = 32", "pointer_bits = true", "isa: pointer_bits.*expected int"),
         ("pointer_bits = 32", "pointer_bit = 32", "unknown field 'pointer_bit'.*'pointer_bits'"),

@@ -93,7 +93,7 @@ def test_unknown_names_are_all_listed_with_a_hint() -> None:
     with pytest.raises(UsageError) as caught:
         bind(graph("float[2] data"), {"nothing": np.zeros(2)}, dat=(2,))
     first, second = map(str, caught.value.problems)
-    assert "EC2111] the network has no input 'dat' at '--input': did you mean 'data'?" in first
+    assert "EC2111] the network has no input 'dat' at '--input'. Fix: did you mean 'data'?" in first
     assert "no input 'nothing'" in second
 
 
@@ -109,7 +109,7 @@ def test_constants_stop_being_inputs() -> None:
 
 @pytest.mark.parametrize("value", [np.array([0.5, 1]), np.zeros((2, 2), np.int64)])
 def test_constant_of_another_type_or_rank(value: np.ndarray) -> None:
-    with pytest.raises(UsageError, match=r"EC2112\] the value for input 's' does not fit at 's'"):
+    with pytest.raises(UsageError, match=r"EC2112\] the value for input 's' does not fit at '--constant'"):
         bind(graph("float[2] x, int64[N] s"), {"s": value})
 
 

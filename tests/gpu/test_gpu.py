@@ -1,4 +1,4 @@
-"""Networks on an NVIDIA GPU: results, every way of running them, memory checks, and a GPU that is too old."""
+"""Networks on an NVIDIA GPU: results, all ways of running them, tuning, memory checks, too old a GPU."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from edgecompile.core.target import Cuda, Target, find_target
 from edgecompile.devices.gpu import CudaDevice, gpu_architecture
 from edgecompile.errors import DeviceError, EdgeCompileError
 from edgecompile.execute import load_golden
+from edgecompile.tuning.session import Budget
+from edgecompile.tuning.tune import TuneOptions, tune
 from edgecompile.verify import verify_artifact
 from tests.support.networks import save, small_cnn, stateful_lstm, wide_chain
 from tests.support.quantized import quantize
@@ -100,6 +102,22 @@ def test_the_sanitizer_finds_nothing(network: Artifact, tmp_path: Path) -> None:
         command = [sanitizer, "--tool", *tool, "--error-exitcode", "9", *runner]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_tuning_finds_kernels_that_compile_uses(name: str, tmp_path: Path) -> None:
+    """Time is measured, candidates are right, and the network of the best ones is compared and verified."""
+    source = str(save(NETWORKS[name](), tmp_path / "net.onnx"))
+    records, target = tmp_path / "records", local_target()
+    result = tune(source, TuneOptions(target, records, ("cuda",), Budget(64)))
+    assert result.metric == "seconds"
+    assert result.device.startswith("cuda: ")
+    assert set(result.progress.failures) <= {"noisy"}
+    assert 0 < result.progress.latency <= result.progress.untuned
+    chosen = CompileOptions(target, records=records)
+    compiled_by_records = compile_model(source, chosen, tmp_path / "net.edge")
+    assert compiled_by_records.report["tuning"]["by_record"]
+    assert verify_artifact(compiled_by_records.artifact, "cuda").verification.level == "executed-on-device"
 
 
 def test_a_gpu_older_than_the_code_is_refused_by_name(tmp_path: Path) -> None:

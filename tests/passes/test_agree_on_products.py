@@ -64,7 +64,7 @@ def test_all_readers_get_the_scale() -> None:
     before = scales_of(product())
     result = AgreeOnProducts()(product("Transpose"))
     after = scales_of(result.model)
-    assert result.notes == ("1 scales of products moved by less than 2e-4 of them",)
+    assert result.notes == ("scales of products moved by less than 2e-4 of them: 1",)
     assert len(after) == 3
     assert len(set(after)) == 1
     assert 0 < abs(after[0] / before[0] - 1) < 2e-4

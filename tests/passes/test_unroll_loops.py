@@ -27,7 +27,7 @@ def test_scan(attributes: str) -> None:
     result = run_proven(UnrollLoops(), before)
     assert operators(result.model).count("Add") == 3
     assert "Scan" not in operators(result.model)
-    assert result.notes == ("1 loops unrolled",)
+    assert result.notes == ("loops unrolled: 1",)
 
 
 def test_scan_along_other_axes() -> None:

@@ -13,14 +13,14 @@ import onnx
 import onnxruntime
 import pytest
 
-from edgecompile.backends.coreml.constraints import check_network
+from edgecompile.backends.coreml.constraints import TABLE
 from edgecompile.backends.coreml.evaluator.evaluator import Evaluator
 from edgecompile.backends.coreml.evaluator.program import Program, read_program
 from edgecompile.backends.coreml.pipeline import coreml_passes
 from edgecompile.backends.coreml.writer import write_package
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pipeline
-from edgecompile.core.target import CoreMl, find_target
+from edgecompile.core.target import CoreMl
 from edgecompile.passes.prove import generate_inputs
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +36,7 @@ HALF = 4e-3
 def program_of(model: Model, settings: CoreMl = IOS17) -> Program:
     """What is saved of `model` after the passes. Raises UnsupportedError."""
     final, _ = Pipeline(coreml_passes()).run(model.copy())
-    check_network(final, settings, find_target("apple-neural-engine"))
+    TABLE.check(final.graph.graph, settings, "apple-neural-engine")
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "net.mlpackage"
         write_package(final, settings, package)

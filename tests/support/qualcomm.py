@@ -60,6 +60,7 @@ def _run(data: Mapping[str, tuple[bytes, dict[str, Array]]], hexagon: Hexagon) -
     import onnxruntime
 
     options = session_options(hexagon, 4)
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return {
         name: np.asarray(onnxruntime.InferenceSession(network, options).run(None, feed)[0])
         for name, (network, feed) in data.items()

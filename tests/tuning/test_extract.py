@@ -51,7 +51,7 @@ def test_all_kinds_of_kernels_have_a_choice(network: str) -> None:
     assert len({task.task.features.shape[1] for task in tasks}) == 1
 
 
-@pytest.mark.parametrize("target", ["host", "cortex-a72", "cortex-m4"])
+@pytest.mark.parametrize("target", ["host", "cortex-a72", "cortex-m4", "rtx-a2000"])
 def test_a_network_of_any_candidates_is_verified(network: str, target: str, tmp_path: Path) -> None:
     """Every kernel is built by a record, of a candidate chosen by chance."""
     tasks = list_tasks(network, TuneOptions(find_target(target), Path()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,10 @@ from edgecompile.core.device import Metric
 from edgecompile.devices.open import open_device
 from edgecompile.toolchain.build import build_program
 from edgecompile.toolchain.find import find_toolchain
-from edgecompile.tuning import measure, program
+from edgecompile.tuning import measure
 from edgecompile.tuning.builder import Trials
 from edgecompile.tuning.measure import Bench, Meter
+from edgecompile.tuning.program import HARNESS
 from tests.fakes.build import target_or_skip
 from tests.support.scripted import INFO
 
@@ -45,11 +45,10 @@ def test_every_candidate_answers_for_itself(
     monkeypatch.setattr(measure, "_START_S", 3.0)
     target = target_or_skip(name)
     (tmp_path / "trials.h").write_text(_CANDIDATES)
-    harness = Path(program.__file__).with_name("harness") / "trials.c"
-    shutil.copy(harness, tmp_path)
     toolchain = find_toolchain(target, executable=True)
-    flags = ["-I", str(tmp_path)]
-    path = build_program([tmp_path / "trials.c"], [], flags, target, toolchain, tmp_path / "trials")
+    flags = ["-I", str(tmp_path), "-I", str(HARNESS)]
+    sources = [HARNESS / "trials.c", HARNESS / "processor.c"]
+    path = build_program(sources, [], flags, target, toolchain, tmp_path / "trials")
     trials = Trials(path, tuple(range(6)), (INFO,), (INFO,))
     with open_device(None, target) as device:
         outcomes = Meter(Bench(target, device, metric), (INFO,), (INFO,)).measure(trials)

@@ -15,30 +15,44 @@ from edgecompile.core.target import Isa
 from edgecompile.kernels.compute_attention import AttentionKernel, Heads, Line, Part, Place, Scores
 from edgecompile.kernels.gpu.grid import grid, only_if, private, shared, sync
 from edgecompile.kernels.gpu.rows import SharedRow, Team
-from edgecompile.kernels.loops import Buffer
+from edgecompile.kernels.loops import Buffer, span, vector_of
 from edgecompile.kernels.math import Expr, cast, const
 
-_THREADS, _WARP = 128, 32
+_THREADS, _WARP, _LANES = 128, 32, 4
 _MAX_QUERIES = 16
 # Of 48 KB, the rest is for queries.
 _SCORE_BYTES = 32 * 1024
 
 
-class GpuAttention(AttentionKernel):
-    """Emits a grid of blocks of queries; keys that are too many for a block's memory go the way of CPUs."""
+def query_counts(heads: Heads, total: str) -> list[int]:
+    """How many queries a block may have, with sums of type `total`: what fits into its memory."""
+    nbytes = 8 if total == "float64" else 4
+    fitting = _SCORE_BYTES // (nbytes * (heads.total + heads.size))
+    most = min(_MAX_QUERIES, heads.sharing * heads.queries, fitting)
+    return [1 << bit for bit in range(most.bit_length())]
 
-    def __init__(self, reads: dict[str, Buffer], heads: Heads, scores: Scores, dtype: str, isa: Isa) -> None:
+
+class GpuAttention(AttentionKernel):
+    """Emits a grid of blocks of `queries`, as a rule (0) as many as leave all multiprocessors busy.
+
+    Keys that are too many for a block's memory go the way of CPUs.
+    """
+
+    def __init__(
+        self,
+        reads: dict[str, Buffer],
+        heads: Heads,
+        scores: Scores,
+        dtype: str,
+        isa: Isa,
+        queries: int = 0,
+    ) -> None:
         super().__init__(reads, heads, scores, dtype, isa)
         self.rows = heads.sharing * heads.queries
-        nbytes = 8 if self.total == "float64" else 4
-        fitting = _SCORE_BYTES // (nbytes * (heads.total + heads.size))
-        self.fits = fitting > 0
-        self.count = 1
-        while (
-            2 * self.count <= min(_MAX_QUERIES, self.rows, fitting)
-            and self._blocks(2 * self.count) >= isa.multiprocessors
-        ):
-            self.count *= 2
+        counts = query_counts(heads, self.total)
+        self.fits = bool(counts)
+        busy = [count for count in counts if self._blocks(count) >= isa.multiprocessors]
+        self.count = queries or max(busy, default=1)
 
     def _blocks(self, count: int) -> int:
         return self.heads.batch * self.heads.key_heads * -(-self.rows // count)
@@ -74,6 +88,8 @@ class GpuAttention(AttentionKernel):
     def _score(self, weights: Buffer) -> None:
         """Products of the block's queries with all keys: a thread has every so many-th key."""
         size, count = self.heads.size, self.count
+        # Keys are far apart in memory, their elements are not.
+        lanes = math.gcd(_LANES, size) if self.dtype == self.total == "float32" else 1
         queries = shared(count * size, self.total)
         row = SharedRow(count * size, Team(_THREADS, self.thread, _WARP))
 
@@ -89,10 +105,16 @@ class GpuAttention(AttentionKernel):
 
             def multiply(key: Expr, _: Expr, part: Part = part) -> None:
                 sums = self._sums(count)
-                with T.serial(0, size) as k:
-                    value = self._held(part.read(key, k))
+                values, factors = private(lanes, self.total), private(lanes, self.total)
+                with T.serial(0, size // lanes) as vector:
+                    k = vector * lanes
+                    values[span(0, lanes)] = cast(
+                        part.read(key, span(k, lanes)), vector_of(self.total, lanes)
+                    )
                     with T.unroll(0, count) as r:
-                        sums[r] = sums[r] + queries[r * size + k] * value
+                        factors[span(0, lanes)] = queries[span(r * size + k, lanes)]
+                        with T.unroll(0, lanes) as lane:
+                            sums[r] = sums[r] + factors[lane] * values[lane]
                 with T.unroll(0, count) as r:
                     weights[r * self.heads.total + part.first + key] = sums[r]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -24,21 +25,45 @@ from edgecompile.kernels.schedules.expressions import with_loops
 _THREADS = 128
 # Fewer threads than this on each multiprocessor leave it waiting for memory.
 _BUSY_THREADS = 512
-_MAX_LANES, _MAX_PIXELS, _MAX_HELD = 4, 8, 64
+MOST_PIXELS = 8
+_MAX_LANES, _MAX_HELD = 4, 64
 
 
-def choose_gpu_depthwise_plan(gpu: Gpu, shape: Sequence[int], window: Window, pad: int) -> DepthwisePlan:
+@dataclass(frozen=True)
+class GpuDepthwisePlan(DepthwisePlan):
+    """A thread computes `pixels` neighbours of a line by `lanes` channels; `block` threads are a block."""
+
+    KNOBS = ("pixels", "lanes", "block")
+
+
+def choose_gpu_depthwise_plan(gpu: Gpu, shape: Sequence[int], window: Window, pad: int) -> GpuDepthwisePlan:
     """The plan for a result of `shape` [N, *S, C]: as much a thread as leaves all multiprocessors busy."""
-    lanes, pixels = math.gcd(_MAX_LANES, shape[-1]), 1
+    lanes, pixels = vector_lanes(shape), 1
     threads = math.prod(shape) // lanes
     enough = gpu.multiprocessors * _BUSY_THREADS
     while lanes > 1 and threads < enough:
         lanes, threads = lanes // 2, threads * 2
-    while pixels < min(_MAX_PIXELS, shape[-2]) and threads // 2 >= enough:
+    while pixels < min(MOST_PIXELS, shape[-2]) and threads // 2 >= enough:
         pixels, threads = pixels * 2, threads // 2
-    while pixels > 1 and _columns(window, pixels) * lanes > _MAX_HELD:
-        pixels //= 2
-    return DepthwisePlan("threads", lanes, pixels, 1, window, pad)
+    plan = GpuDepthwisePlan("threads", lanes, pixels, _THREADS, window, pad)
+    while plan.pixels > 1 and not fits(plan):
+        plan = replace(plan, pixels=plan.pixels // 2)
+    return plan
+
+
+def fits(plan: DepthwisePlan) -> bool:
+    """Whether what a thread holds of a line fits into its registers, or cannot be less."""
+    return plan.pixels == 1 or _columns(plan.window, plan.pixels) * plan.lanes <= _MAX_HELD
+
+
+def vector_lanes(shape: Sequence[int]) -> int:
+    """The most neighbouring channels of a result of `shape` that a thread may have."""
+    return math.gcd(_MAX_LANES, shape[-1])
+
+
+def threads_of(shape: Sequence[int], plan: DepthwisePlan) -> int:
+    """How many threads compute a result of `shape`."""
+    return math.prod(shape[:-2]) * -(-shape[-2] // plan.pixels) * (shape[-1] // plan.lanes)
 
 
 def expand_depthwise(function: tirx.PrimFunc, definition: Definition, plan: DepthwisePlan) -> tirx.PrimFunc:
@@ -68,9 +93,9 @@ class _Emitter:
         box = [*self.shape[:-2], self.parts, self.shape[-1] // plan.lanes]
         count = math.prod(box)
         self.data, self.weights = flat_view(self.definition.data), flat_view(self.definition.weights)
-        with grid((-(-count // _THREADS),), _THREADS) as ((block,), thread):
-            number = block * _THREADS + thread
-            with only_if([number < count] if count % _THREADS else []):
+        with grid((-(-count // plan.block),), plan.block) as ((block,), thread):
+            number = block * plan.block + thread
+            with only_if([number < count] if count % plan.block else []):
                 *self.outer, part, vector = unflatten(number, box)
                 self.first, self.channel = part * plan.pixels, vector * plan.lanes
                 self.sums = private(plan.pixels * plan.lanes, self.definition.accumulator)

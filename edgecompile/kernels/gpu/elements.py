@@ -1,7 +1,7 @@
 """Kernels of blocks, element by element: a thread computes one element of a result, its sums in registers.
 
 A long reduction into few elements is shared out among the threads of a warp, which then combine what they
-have.
+have; or among warps, where neighbouring elements and not the terms of one lie side by side in memory.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from typing import Any
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 from tvm.script.ir_builder import tirx as T
-from tvm_ffi.structural import structural_map
+from tvm_ffi.structural import structural_map, structural_walk
 
 from edgecompile.kernels.compute import unflatten
-from edgecompile.kernels.gpu.grid import combine_in_warp, grid, only_if, private
+from edgecompile.kernels.gpu.grid import combine_in_warp, grid, only_if, private, shared, sync
 from edgecompile.kernels.gpu.machine import Gpu
 from edgecompile.kernels.loops import each
 from edgecompile.kernels.math import Expr
 from edgecompile.kernels.schedules.blocks import same_shape
 from edgecompile.kernels.schedules.definition import result_of
-from edgecompile.kernels.schedules.expressions import sequence, substitute, with_loops
+from edgecompile.kernels.schedules.expressions import mentions, sequence, substitute, with_loops
 
 _THREADS = 128
 # Below so many threads for each multiprocessor a reduction is shared out, if it is at least so long.
 _FEW_THREADS = 256
 _LONG = 64
+# The same for terms that lie apart in memory, and how many threads then share out those of a warp's elements.
+_LONG_COLUMN, _COLUMN_THREADS = 32, 256
 _COMBINES = (tirx.Add, tirx.Max, tirx.Min, tirx.Mul)
 
 
@@ -89,11 +91,22 @@ def _emit(schedule: s_tir.Schedule, stage: _Stage, gpu: Gpu) -> None:
     elements, terms = math.prod(extents), math.prod(reduced)
     target, epilogue = result_of(schedule, stage.block, stage.reader)
     store = _Store(body, extents, reduced, T.buffer_proxy(target), epilogue)
-    few = elements < gpu.multiprocessors * _FEW_THREADS
-    if few and terms >= _LONG and isinstance(body.body.value, _COMBINES):
+    few = elements < gpu.multiprocessors * _FEW_THREADS and isinstance(body.body.value, _COMBINES)
+    if few and terms >= _LONG_COLUMN and elements >= gpu.warp and not _reads_neighbours(body):
+        store.by_columns(elements, terms, gpu.warp)
+    elif few and terms >= _LONG:
         store.by_warps(elements, terms, gpu.warp)
     else:
         store.by_threads(elements)
+
+
+def _reads_neighbours(body: Any) -> bool:
+    """Whether the terms of an element lie side by side in memory, at least in one operand."""
+    reduced, written = [v.var for v in body.iter_vars if v.iter_type], body.writes[0].source
+    loads: list[Any] = []
+    structural_walk(body.body.value, [(TensorLoad, loads.append)])
+    last = [load.indices[-1] for load in loads if not load.source.same_as(written) and len(load.indices)]
+    return any(mentions(index, variable) for index in last for variable in reduced)
 
 
 @dataclass(frozen=True)
@@ -135,6 +148,26 @@ class _Store:
             combine_in_warp(total, type(self.body.body.value), warp)
             exists = [block * rows + place < elements] if elements % rows else []
             with only_if([tirx.EQ(lane, 0), *exists]):
+                self._finish(index, total[0])
+
+    def by_columns(self, elements: int, terms: int, warp: int) -> None:
+        """A block for as many neighbouring elements as a warp has threads; its warps share out the terms."""
+        warps = _COLUMN_THREADS // warp
+        with grid((-(-elements // warp),), _COLUMN_THREADS) as ((block,), thread):
+            lane, own = tirx.indexmod(thread, warp), tirx.indexdiv(thread, warp)
+            index = unflatten(tirx.min(block * warp + lane, elements - 1), self.extents)
+            total = self._start(index)
+            with T.serial(0, -(-terms // warps)) as step:
+                term = step * warps + own
+                with only_if([term < terms] if terms % warps else []):
+                    total[0] = self._value(index, unflatten(term, self.reduced), total[0])
+            partial = shared(_COLUMN_THREADS, str(total.dtype))
+            partial[thread] = total[0]
+            sync()
+            exists = [block * warp + lane < elements] if elements % warp else []
+            with only_if([own < 1, *exists]):
+                with T.serial(1, warps) as other:
+                    total[0] = type(self.body.body.value)(total[0], partial[other * warp + lane])
                 self._finish(index, total[0])
 
     def _start(self, index: Sequence[Expr]) -> Any:

@@ -23,6 +23,8 @@ from edgecompile.kernels.schedules.definition import Definition
 
 _VECTOR = 4
 _WORD_BYTES = 4
+# Neighbours in k that neighbouring threads fetch: 32 bytes, as much as memory is read at a time.
+_NEAR = 8
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class DataFetch(Fetch):
         joined = self.unit > 1 or (dtype == held and self.channels % self.pack == 0)
         lanes = math.gcd(_VECTOR, self.channels, self.step) if joined else self.pack
         self.each_row = self.step // lanes
+        self.near = math.gcd(self.each_row, max(1, _NEAR // lanes))
         super().__init__(plan, block, memory, plan.block * self.each_row, lanes, held, joined)
         self.data = _as_words(data) if self.unit > 1 else flat_view(data)
         self.shape = [int(extent) for extent in definition.result.ty.shape]
@@ -145,8 +148,8 @@ class DataFetch(Fetch):
         self.outside = const(plan.pad if self.unit == 1 else _four_times(plan.pad), held)
 
     def read(self, item: Expr, step: Expr, lane: int) -> tuple[list[Expr], Expr]:
-        row = self.block.first_row + tirx.indexdiv(item, self.each_row)
-        k = step * self.step + tirx.indexmod(item, self.each_row) * self.lanes + lane
+        own, part = place_of(item, self.near, self.plan.block)
+        row, k = self.block.first_row + own, step * self.step + part * self.lanes + lane
         inside = [row < self.m] if self.m % self.plan.block else []
         inside += [k < self.k] if self.k != self.depth else []
         bounds, at = self._place(row, k)
@@ -154,8 +157,8 @@ class DataFetch(Fetch):
         return [*inside, *bounds], value if self.joined else cast(value, str(self.held.dtype))
 
     def put(self, item: Expr, held: Expr) -> None:
-        row = tirx.indexdiv(item, self.each_row)
-        first, pitch = tirx.indexmod(item, self.each_row) * self.lanes, self.plan.pitches[0]
+        row, part = place_of(item, self.near, self.plan.block)
+        first, pitch = part * self.lanes, self.plan.pitches[0]
         for word in range(self.lanes // self.pack):
             k = tirx.indexdiv(first, self.pack) + word
             self.memory[k * pitch + row] = self._word(held + word * self.pack)
@@ -186,6 +189,16 @@ class DataFetch(Fetch):
         extent = self.extents[1:-1][axis]
         low = [at >= 0] if window.pads[axis] else []
         return [*low, at < extent] if window.highest(axis, self.shape[1:-1][axis]) >= extent else low
+
+
+def place_of(item: Expr, near: int, rows: int) -> tuple[Expr, Expr]:
+    """The row of an item among those of a block, and which part of its step that is.
+
+    Threads that are neighbours have `near` neighbours of a row, then those of the next rows: these are in
+    other banks of the block's memory, where the same row's next k are not.
+    """
+    first, others = tirx.indexmod(item, near), tirx.indexdiv(item, near)
+    return tirx.indexmod(others, rows), tirx.indexdiv(others, rows) * near + first
 
 
 def _as_words(buffer: Buffer) -> Buffer:

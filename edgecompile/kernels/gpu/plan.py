@@ -70,6 +70,8 @@ class GpuPlan(GemmPlan):
     threads share the k of every step and add their sums in the end.
     """
 
+    KNOBS = ("kernel", "rows", "columns", "block", "step", "thread_columns", "slices")
+
     step: int = 16
     thread_columns: int = 4
     slices: int = 1
@@ -115,6 +117,11 @@ class GpuPlan(GemmPlan):
         )
 
     @property
+    def registers(self) -> int:
+        """About as many as a block needs."""
+        return self.threads * (self.sums + self.held + _OTHER_REGISTERS)
+
+    @property
     def shared_sums(self) -> int:
         """The sums of all slices but one."""
         return (self.slices - 1) * self.block * self.columns
@@ -133,7 +140,7 @@ class GpuPlan(GemmPlan):
 def choose_gpu_plan(gpu: Gpu, product: Product, *kinds: Arithmetic) -> GpuPlan:
     """The plan that is expected to take the fewest cycles, the smaller one among equals."""
     plans = (plan for kind in kinds for plan in gpu_plans(gpu, product, kind))
-    return min(plans, key=lambda plan: (_cycles(gpu, product, plan), plan.threads))
+    return min(plans, key=lambda plan: (cycles(gpu, product, plan), plan.threads))
 
 
 def gpu_plans(gpu: Gpu, product: Product, kind: Arithmetic) -> Iterator[GpuPlan]:
@@ -198,12 +205,13 @@ def _fits(gpu: Gpu, plan: GpuPlan) -> bool:
         and plan.threads % gpu.warp == 0
         and plan.sums <= _MAX_SUMS
         and plan.held <= _MAX_HELD
+        and plan.registers <= gpu.registers
         and plan.arithmetic.nbytes * (plan.shared_words + plan.shared_sums) <= gpu.shared_bytes
         and (plan.slices == 1 or plan.depth // plan.step > 1)
     )
 
 
-def _cycles(gpu: Gpu, product: Product, plan: GpuPlan) -> float:
+def cycles(gpu: Gpu, product: Product, plan: GpuPlan) -> float:
     """A rough estimate, not yet compared with any GPU: blocks in rounds, each of steps that threads share.
 
     A step takes as long as what all blocks on a multiprocessor fetch and multiply, or as one fetch.
@@ -221,9 +229,8 @@ def _cycles(gpu: Gpu, product: Product, plan: GpuPlan) -> float:
 def _resident(gpu: Gpu, plan: GpuPlan) -> int:
     """Blocks that a multiprocessor can have at a time."""
     nbytes = plan.arithmetic.nbytes * (plan.shared_words + plan.shared_sums)
-    registers = plan.threads * (plan.sums + plan.held + _OTHER_REGISTERS)
-    limits = gpu.resident_threads // plan.threads, gpu.resident_bytes // nbytes, gpu.registers // registers
-    return max(1, min(limits))
+    registers = gpu.registers // plan.registers
+    return min(gpu.resident_threads // plan.threads, gpu.resident_bytes // nbytes, registers)
 
 
 def _multiply_cycles(plan: GpuPlan) -> float:

@@ -64,21 +64,26 @@ class SharedRow(Row):
         return partial[0]
 
 
-class WarpRows(RowLoops):
-    """Each row has a warp of `gpu`, or a block where rows are few and long."""
+def row_threads(gpu: Gpu) -> list[int]:
+    """How many threads a row may have."""
+    return [gpu.warp << bit for bit in range(4)]
 
-    def __init__(self, gpu: Gpu) -> None:
+
+class WarpRows(RowLoops):
+    """Each row has `threads`; as a rule (0) a warp of `gpu`, or a block where rows are few and long."""
+
+    def __init__(self, gpu: Gpu, threads: int = 0) -> None:
         super().__init__(lanes=1)
-        self.gpu = gpu
+        self.gpu, self.threads = gpu, threads
 
     @contextmanager
     def each(self, extents: Sequence[int], length: int) -> Iterator[tuple[tuple[Expr, ...], MakeRow]]:
         """A grid over a box of rows."""
         count = math.prod(extents)
         few = count < self.gpu.multiprocessors * _THREADS // self.gpu.warp
-        threads = _THREADS if few and length >= _LONG else self.gpu.warp
+        threads = self.threads or (_THREADS if few and length >= _LONG else self.gpu.warp)
         # No block has teams without a row: all threads take part in what they do together.
-        rows = math.gcd(_THREADS // threads, count)
+        rows = math.gcd(_THREADS // threads, count) if threads == self.gpu.warp else 1
         with grid((count // rows,), rows * threads) as ((block,), thread):
             number = block * rows + tirx.indexdiv(thread, threads)
             team = Team(threads, tirx.indexmod(thread, threads), self.gpu.warp)

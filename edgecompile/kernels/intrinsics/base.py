@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
-from edgecompile.kernels.loops import each
+from edgecompile.kernels.loops import clear, each, span
 from edgecompile.kernels.math import Expr
 
 # x(row, at, lanes): elements at .. at + lanes - 1 of a row as a vector; a scalar for lanes = 1.
@@ -69,6 +69,31 @@ class Operands:
             with T.serial(0, (last - first) // size) as step:
                 k = first + step * size
                 yield at + k, number * self.run + k
+
+    def parts(self, loaded: int, part: int, step: Callable[[Expr, Expr, int, int], None]) -> None:
+        """Emit step(at, k, elements, number) for every `part` k.
+
+        `elements` of a row are loaded from `at` on, `loaded` as long as there are so many, else `part`, of
+        which the step takes part number `number`; its weights are those from k on.
+        """
+        whole = self.run - self.run % loaded
+        if whole:
+            with self.steps(loaded, 0, whole) as (at, k):
+                for number in range(loaded // part):
+                    step(at, k + part * number, loaded, number)
+        if self.run > whole:
+            with self.steps(part, whole) as (at, k):
+                step(at, k, part, 0)
+
+    def spread(self, group: int, lanes: int, add: Callable[[Expr, Expr, Expr], Expr]) -> None:
+        """Emit sums = add(sums, `group` elements of a row, weights) for vectors of `lanes` columns."""
+        clear(self.sums, self.rows * self.columns, lanes)
+        # Weights stay in registers, and each broadcast row goes with its last product.
+        rows, vectors = T.unroll(0, self.rows), T.unroll(0, self.columns // lanes)
+        with self.steps(group) as (at, k), rows as row, vectors as vector:
+            place = span(row * self.columns + vector * lanes, lanes)
+            weights = self.w(k * self.columns + vector * lanes * group, lanes * group)
+            self.sums[place] = add(self.sums[place], self.x(row, at, group), weights)
 
 
 class MicroKernel(Protocol):

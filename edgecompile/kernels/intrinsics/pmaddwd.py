@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvm import tirx
-from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.intrinsics.base import Operands
-from edgecompile.kernels.loops import clear, span
 from edgecompile.kernels.math import Expr
 
 # By the bits of a vector.
@@ -54,13 +52,7 @@ class Pmaddwd:
         return max(products, self.in_flight) + 1.5 * vectors + 0.5 * rows
 
     def emit(self, tile: Operands) -> None:
-        clear(tile.sums, tile.rows * tile.columns, self.lanes)
-        # Weights stay in registers, and each broadcast row goes with its last product.
-        rows, vectors = T.unroll(0, tile.rows), T.unroll(0, tile.columns // self.lanes)
-        with tile.steps(2) as (at, k), rows as row, vectors as vector:
-            place = span(row * tile.columns + vector * self.lanes, self.lanes)
-            weights = tile.w(k * tile.columns + vector * self.lanes * 2, self.lanes * 2)
-            tile.sums[place] = self._add_products(tile.sums[place], tile.x(row, at, 2), weights)
+        tile.spread(self.group, self.lanes, self._add_products)
 
     def _add_products(self, sums: Expr, two: Expr, weights: Expr) -> Expr:
         shorts, words = f"int16x{2 * self.lanes}", f"int32x{self.lanes}"

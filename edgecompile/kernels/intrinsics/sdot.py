@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -35,16 +36,9 @@ class Sdot:
 
     def emit(self, tile: Operands) -> None:
         clear(tile.sums, tile.rows * tile.columns, 4)
-        whole = tile.run - tile.run % 16
-        if whole:
-            with tile.steps(16, 0, whole) as (at, k):
-                for word in range(4):
-                    self._step(tile, at, 16, word, k + 4 * word)
-        if tile.run > whole:
-            with tile.steps(4, whole) as (at, k):
-                self._step(tile, at, 4, 0, k)
+        tile.parts(16, 4, partial(self._step, tile))
 
-    def _step(self, tile: Operands, at: Expr, loaded: int, word: int, k: Expr) -> None:
+    def _step(self, tile: Operands, at: Expr, k: Expr, loaded: int, word: int) -> None:
         """Four products a sum, by word number `word` of the `loaded` bytes of a row at `at`."""
         with T.unroll(0, tile.columns // 4) as vector, T.unroll(0, tile.rows) as row:
             place = span(row * tile.columns + vector * 4, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -40,14 +41,7 @@ class Smlal:
 
     def emit(self, tile: Operands) -> None:
         clear(tile.sums, tile.rows * tile.columns, 4)
-        whole = tile.run - tile.run % 4
-        if whole:
-            with tile.steps(4, 0, whole) as (at, k):
-                for lane in range(4):
-                    self._step(tile, at, k + lane, 4, lane)
-        if tile.run > whole:
-            with tile.steps(1, whole) as (at, k):
-                self._step(tile, at, k, 1, 0)
+        tile.parts(4, 1, partial(self._step, tile))
 
     def _step(self, tile: Operands, at: Expr, k: Expr, loaded: int, lane: int) -> None:
         """Products of weights number `k` with element `lane` of the `loaded` ones of a row at `at`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T
@@ -38,17 +39,10 @@ class Smmla:
         pairs = -(-tile.rows // 2)
         squares = local(pairs * tile.columns * 2, "int32")
         clear(squares, pairs * tile.columns * 2, 4)
-        whole = tile.run - tile.run % 16
-        if whole:
-            with tile.steps(16, 0, whole) as (at, k):
-                for half in range(2):
-                    self._step(tile, squares, at, 16, half, k + 8 * half)
-        if tile.run > whole:
-            with tile.steps(8, whole) as (at, k):
-                self._step(tile, squares, at, 8, 0, k)
+        tile.parts(16, 8, partial(self._step, tile, squares))
         self._separate_rows(tile, squares)
 
-    def _step(self, tile: Operands, squares: Expr, at: Expr, loaded: int, half: int, k: Expr) -> None:
+    def _step(self, tile: Operands, squares: Expr, at: Expr, k: Expr, loaded: int, half: int) -> None:
         """Eight products a sum, by half number `half` of the `loaded` bytes of a row at `at`."""
         with T.unroll(0, tile.columns // 2) as column:
             weights = tile.w(k * tile.columns + column * 16, 16)

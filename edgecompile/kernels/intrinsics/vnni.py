@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvm import tirx
-from tvm.script.ir_builder import tirx as T
 
 from edgecompile.kernels.intrinsics.base import Operands
-from edgecompile.kernels.loops import clear, span
 from edgecompile.kernels.math import Expr
 
 
@@ -39,13 +37,7 @@ class Vnni:
         return max(rows * vectors, self.in_flight) + 0.5 * (rows + vectors)
 
     def emit(self, tile: Operands) -> None:
-        clear(tile.sums, tile.rows * tile.columns, self.lanes)
-        # Weights stay in registers, and each broadcast row goes with its last product.
-        rows, vectors = T.unroll(0, tile.rows), T.unroll(0, tile.columns // self.lanes)
-        with tile.steps(4) as (at, k), rows as row, vectors as vector:
-            place = span(row * tile.columns + vector * self.lanes, self.lanes)
-            weights = tile.w(k * tile.columns + vector * self.lanes * 4, self.lanes * 4)
-            tile.sums[place] = self._add_products(tile.sums[place], tile.x(row, at, 4), weights)
+        tile.spread(self.group, self.lanes, self._add_products)
 
     def _add_products(self, sums: Expr, four: Expr, weights: Expr) -> Expr:
         """LLVM types all operands as bytes; which of them is unsigned is part of the instruction."""

@@ -34,7 +34,10 @@ _LEAST_WORK = 1024
 
 @dataclass(frozen=True)
 class LoopSpace:
-    """Plans for `function`; only the analytic choice where a definition in it has a plan of its own."""
+    """Plans for `function`; only the analytic choice where a definition in it has a plan of its own.
+
+    Nor is there a choice on a GPU.
+    """
 
     function: tirx.PrimFunc
     isa: Isa
@@ -45,6 +48,8 @@ class LoopSpace:
 
     @property
     def is_open(self) -> bool:
+        if self.isa.multiprocessors:
+            return False
         blocks: list[Any] = []
         structural_walk(self.function.body, [(s_tir.SBlock, blocks.append)])
         planned = any(key in block.annotations for block in blocks for key in PLANS)
@@ -52,7 +57,8 @@ class LoopSpace:
         return not planned and any(len(one) and math.prod(one) >= _LEAST_WORK for one in extents)
 
     def plans(self) -> list[Plan]:
-        return list(dict.fromkeys([self.usual, *_plans(self._schedule, self.isa)]))
+        others = [] if self.isa.multiprocessors else _plans(self._schedule, self.isa)
+        return list(dict.fromkeys([self.usual, *others]))
 
     def features(self, plan: Plan) -> list[float]:
         assert isinstance(plan, LoopPlan)

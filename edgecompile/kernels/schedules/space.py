@@ -184,10 +184,7 @@ def knobs(plan: Plan) -> dict[str, Any]:
         return {plan.name: plan.value}
     if isinstance(plan, WinogradPlan):
         return {"winograd": plan.tile} | knobs(plan.product)
-    if isinstance(plan, DepthwisePlan):
-        return {"kernel": plan.kernel, "pixels": plan.pixels, "block": plan.block}
-    names = ("kernel", "source", "rows", "columns", "block")
-    return {name: getattr(plan, name) for name in names}
+    return {name: getattr(plan, name) for name in plan.KNOBS}
 
 
 def gemm_space(kernel: MicroKernel, machine: Machine, product: Product, converts: bool) -> Iterator[GemmPlan]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
-from edgecompile.kernels.compute import shape_of
+from edgecompile.kernels.compute import accumulator, shape_of
 from edgecompile.kernels.compute_attention import AttentionOperands, Heads, Masking, Scores, attention
-from edgecompile.kernels.gpu.attention import GpuAttention
+from edgecompile.kernels.gpu.attention import GpuAttention, query_counts
+from edgecompile.kernels.gpu.machine import Gpu
+from edgecompile.kernels.gpu.space import GpuOptionSpace
+from edgecompile.kernels.schedules.space import Option
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -27,11 +32,18 @@ def attention_op(n: NodeView) -> list[Tensor]:
     optional = [n.input(index) if n.has(index) else None for index in range(3, 7)]
     operands = AttentionOperands(n.input(0), n.input(1), n.input(2), *optional)
     present = wanted[1] or wanted[2]
-    emit = GpuAttention if n.isa.multiprocessors else None
+    emit = _gpu_attention(n, heads) if n.isa.multiprocessors else None
     results = attention(operands, heads, scores, present, n.outputs[0].shape, n.isa, emit)
     positions = [0, *([1, 2] if present else []), *([3] if stage is not None else [])]
     by_position = dict(zip(positions, results, strict=True))
     return [by_position.get(index, results[0]) for index in range(len(n.outputs))]
+
+
+def _gpu_attention(n: NodeView, heads: Heads) -> Callable[..., GpuAttention]:
+    gpu, counts = Gpu(n.isa.multiprocessors), query_counts(heads, accumulator(n.outputs[0].dtype))
+    option = n.plans.choose(GpuOptionSpace("queries", (0, *counts), gpu, n.outputs[0].shape))
+    assert isinstance(option, Option)
+    return partial(GpuAttention, queries=option.value)
 
 
 def _heads(n: NodeView) -> Heads:

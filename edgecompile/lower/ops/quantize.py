@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from tvm import te
@@ -30,26 +30,25 @@ from edgecompile.lower.registry import Kind, NodeView, op
 @op("QuantizeLinear", kind=Kind.ELEMENTWISE)
 def quantize_linear(n: NodeView) -> Tensor:
     """float (or int32) to 8 or 16 bits, with a scale for the tensor, a slice of `axis`, or a block of it."""
-    data, info = n.input(0), n.outputs[0]
-    scale, zero_point = _parameters(n, 1), _parameters(n, 2) if n.has(2) else None
-
-    def value(*index: Expr) -> Expr:
-        zero = zero_point.at(index) if zero_point else None
-        return quantized(data(*index), scale.at(index), zero, info.dtype)
-
-    return te.compute(info.shape, value, name="quantize")
+    return _scaled(n, quantized, "quantize")
 
 
 @op("DequantizeLinear", kind=Kind.ELEMENTWISE)
 def dequantize_linear(n: NodeView) -> Tensor:
+    """The inverse of QuantizeLinear."""
+    return _scaled(n, dequantized, "dequantize")
+
+
+def _scaled(n: NodeView, formula: Callable[[Expr, Expr, Expr | None, str], Expr], name: str) -> Tensor:
+    """formula(element, scale, zero point, type) of every element."""
     data, info = n.input(0), n.outputs[0]
     scale, zero_point = _parameters(n, 1), _parameters(n, 2) if n.has(2) else None
 
     def value(*index: Expr) -> Expr:
         zero = zero_point.at(index) if zero_point else None
-        return dequantized(data(*index), scale.at(index), zero, info.dtype)
+        return formula(data(*index), scale.at(index), zero, info.dtype)
 
-    return te.compute(info.shape, value, name="dequantize")
+    return te.compute(info.shape, value, name=name)
 
 
 @op("DynamicQuantizeLinear", kind=Kind.OPAQUE)

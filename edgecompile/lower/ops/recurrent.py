@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from edgecompile.kernels.compute import accumulator, shape_of
 from edgecompile.kernels.compute_cells import ACTIVATIONS, Activation, GruCell, LstmCell, RnnCell, activation
 from edgecompile.kernels.compute_recurrent import Cell, Operands, Products, Sequences, recurrent
+from edgecompile.kernels.gpu.machine import Gpu
+from edgecompile.kernels.gpu.recurrent import GpuLayer, fits_a_block
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -57,7 +61,11 @@ def _run(
     weights, recurrence = (n.require_const(index) for index in (1, 2))
     sequences = _sequences(n, hidden_size=recurrence.shape[-1])
     dtype = accumulator(n.outputs[0].dtype if n.outputs[0].name else str(n.input(0).dtype))
-    products = Products.choose(sequences, cells[0], n.isa, dtype)
+    gpu = Gpu(n.isa.multiprocessors) if n.isa.multiprocessors else None
+    shared = gpu is not None and fits_a_block(cells[0], sequences.hidden, dtype, gpu)
+    # What does not fit is one thread's, as on a CPU.
+    isa = n.isa if shared else replace(n.isa, multiprocessors=0)
+    products = Products.choose(sequences, cells[0], isa, dtype)
     inputs, states = products.pack(weights, recurrence)
 
     def packed(array: np.ndarray | None, label: str) -> Tensor | None:
@@ -75,7 +83,8 @@ def _run(
         n.input(cell) if cell is not None and n.has(cell) else None,
     )
     wanted = tuple(_is_read(n, index) for index in range(3))
-    results = iter(recurrent(operands, sequences, cells, products, wanted))
+    emit = partial(GpuLayer, isa=isa) if shared else None
+    results = iter(recurrent(operands, sequences, cells, products, wanted, emit))
     built = [next(results) if want else None for want in wanted]
     # A result that nobody reads needs a tensor in its place, not a computation.
     return [tensor if tensor is not None else n.input(0) for tensor in built[: len(n.outputs)]]

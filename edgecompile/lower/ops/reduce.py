@@ -19,11 +19,10 @@ from edgecompile.kernels.compute_reduce import (
     find_extreme,
     reduce,
 )
-from edgecompile.kernels.gpu.machine import Gpu
-from edgecompile.kernels.gpu.rows import WarpRows
 from edgecompile.kernels.integers import divide
 from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.math import Expr, cast, const, is_float, let, select
+from edgecompile.lower.planned import row_loops
 from edgecompile.lower.pointwise import normalized_axis
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
@@ -101,12 +100,13 @@ def arg_extreme(n: NodeView) -> Tensor:
     if not data.shape or shape_of(data)[axis] == 0:
         raise n.unsupported("there is nothing to choose from along the axis")
     last = bool(n.attr("select_last_index", 0))
-    found = find_extreme(data, axis, n.node.op_type == "ArgMin", last)
+    rows = row_loops(n) if n.isa.multiprocessors and axis == len(data.shape) - 1 else None
+    found = find_extreme(data, axis, n.node.op_type == "ArgMin", last, rows)
     return topi.reshape(found, n.outputs[0].shape)
 
 
 def _rows(n: NodeView) -> RowLoops:
-    return WarpRows(Gpu(n.isa.multiprocessors)) if n.isa.multiprocessors else RowLoops()
+    return row_loops(n) if n.isa.multiprocessors else RowLoops()
 
 
 def _axes(n: NodeView) -> list[int]:

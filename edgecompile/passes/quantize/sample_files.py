@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgecompile.core.tensor import TensorInfo
-from edgecompile.errors import InputError, MissingToolError, Problem, UsageError, did_you_mean
+from edgecompile.errors import InputError, MissingToolError, Problem, UsageError, did_you_mean, reason
 from edgecompile.passes.edit import Array
 from edgecompile.passes.quantize.samples import Item, Samples
 
@@ -38,7 +38,7 @@ def open_samples(source: str, infos: tuple[TensorInfo, ...]) -> Samples:
     if path.is_dir():
         return _folder(path, infos)
     if path.suffix == ".npz":
-        arrays = _read_npz(path)
+        arrays = read_npz(path)
         lengths = {len(array) for array in arrays.values() if array.ndim}
         count = lengths.pop() if len(lengths) == 1 else None
         return Samples(lambda: [arrays], infos, source, count)
@@ -53,13 +53,16 @@ def open_samples(source: str, infos: tuple[TensorInfo, ...]) -> Samples:
 def load_function(source: str) -> Callable[..., Any]:
     """The function "module:name"; modules in the current folder are found. Raises InputError (EC3307)."""
     module_name, _, name = source.partition(":")
+    if not _CALLABLE.fullmatch(source):
+        fix = "write it like package.module:function"
+        raise InputError(Problem("EC3307", f"'{source}' names no function", "", "", fix))
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise InputError(Problem("EC3307", f"cannot import '{module_name}'", source, why)) from None
+    except (Exception, SystemExit) as error:
+        why, fix = f"{type(error).__name__}: {error}", "start in the module's folder, or set PYTHONPATH"
+        raise InputError(Problem("EC3307", f"cannot import '{module_name}'", source, why, fix)) from None
     for part in name.split("."):
         known = [word for word in dir(found) if not word.startswith("_")]
         if not hasattr(found, part):
@@ -67,8 +70,8 @@ def load_function(source: str) -> Callable[..., Any]:
             raise InputError(Problem("EC3307", what, source, "", hint))
         found = getattr(found, part)
     if not callable(found):
-        what, why = f"'{source}' is no function", f"it is a {type(found).__name__}"
-        raise InputError(Problem("EC3307", what, source, why))
+        what, why = f"'{source}' is no function", f"its type is {type(found).__name__}"
+        raise InputError(Problem("EC3307", what, "", why, "name a function of the module"))
     function: Callable[..., Any] = found
     return function
 
@@ -77,9 +80,9 @@ def call_function(function: Callable[..., Any], source: str, *arguments: Any) ->
     """What the user's function returns; an exception in it is an InputError (EC3308)."""
     try:
         return function(*arguments)
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise InputError(Problem("EC3308", f"'{source}' raised an exception", source, why)) from None
+    except (Exception, SystemExit) as error:
+        why, fix = f"{type(error).__name__}: {error}", "call it by itself to see where"
+        raise InputError(Problem("EC3308", f"'{source}' raised an exception", "", why, fix)) from None
 
 
 def _called(function: Callable[..., Any], source: str) -> Iterator[Item]:
@@ -96,8 +99,8 @@ def _called(function: Callable[..., Any], source: str) -> Iterator[Item]:
 def _folder(path: Path, infos: tuple[TensorInfo, ...]) -> Samples:
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*_ARRAYS, *_IMAGES))
     if not files:
-        why = "it has no .npy, .npz, .jpg, .png or .bmp files"
-        raise InputError(Problem("EC3305", "there are no calibration samples", str(path), why))
+        why, fix = "it has no .npy, .npz, .jpg, .png or .bmp files", "put samples of the inputs there"
+        raise InputError(Problem("EC3305", "there are no calibration samples", str(path), why, fix))
     if any(file.suffix.lower() in _IMAGES for file in files):
         _require_pillow()
     single = all(file.suffix.lower() in _IMAGES for file in files)
@@ -110,24 +113,29 @@ def _read(file: Path, infos: tuple[TensorInfo, ...]) -> Item:
     if file.suffix.lower() in _IMAGES:
         return _read_image(file, infos)
     if file.suffix == ".npz":
-        return _read_npz(file)
+        return read_npz(file)
     try:
         return np.load(file, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from None
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
+def read_npz(path: Path) -> dict[str, Array]:
+    """The arrays in an .npz file. Raises InputError (EC3301)."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    fix = "write it with numpy.savez or numpy.save"
-    return InputError(Problem("EC3301", "cannot read the calibration data", str(path), str(error), fix))
+def _unreadable(
+    path: Path, error: Exception, fix: str = "write it with numpy.savez or numpy.save"
+) -> InputError:
+    why = f"it is no {path.suffix} file, or damaged"
+    if isinstance(error, OSError) and error.strerror:
+        why, fix = reason(error), "check the path"
+    return InputError(Problem("EC3301", "cannot read the data", str(path), why, fix))
 
 
 def _require_pillow() -> None:
@@ -157,6 +165,6 @@ def _read_image(path: Path, infos: tuple[TensorInfo, ...]) -> Array:
             plain = picture.convert("RGB" if shape[1] == 3 else "L")
             pixels = np.asarray(plain.resize((shape[3], shape[2]), Image.Resampling.BILINEAR))
     except (OSError, UnidentifiedImageError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, "save it again, or take it away") from None
     channels_first = pixels.reshape(shape[2], shape[3], shape[1]).transpose(2, 0, 1)
     return np.ascontiguousarray(channels_first[None], dtype=np.float32) / np.float32(255)

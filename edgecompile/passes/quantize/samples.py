@@ -69,7 +69,7 @@ class Samples:
         missing = [info.name for info in self.infos if found[info] is None]
         if missing:
             given = ", ".join(map(str, item)) if isinstance(item, Mapping) else f"{len(item)} arrays"
-            why = f"sample {index} has {given or 'nothing'}, but nothing for {', '.join(map(repr, missing))}"
+            why = f"sample {index} has {given or 'no arrays'}, nothing for {', '.join(map(repr, missing))}"
             fix = "name the arrays like the network's inputs: " + ", ".join(i.name for i in self.infos)
             raise self._problem("EC3304", "an input of the network has no data", why, fix)
         return {info: np.asarray(array) for info, array in found.items()}

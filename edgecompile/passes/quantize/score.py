@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgecompile.core.model import Model
+from edgecompile.core.tensor import TensorInfo
 from edgecompile.errors import InputError, Problem
 from edgecompile.passes.edit import Array
 from edgecompile.passes.quantize.observe import Executor
@@ -17,9 +19,11 @@ from edgecompile.passes.quantize.sample_files import call_function, load_functio
 def score_of(source: str, model: Model) -> float:
     """What the function "module:name" says of `model`. Raises InputError (EC3307, EC3310)."""
     result = call_function(load_function(source), source, as_function(model))
-    if not isinstance(result, int | float | np.number):
-        why, fix = f"it returned a {type(result).__name__}", "return one number, such as an accuracy"
-        raise InputError(Problem("EC3310", f"'{source}' gives no score", source, why, fix))
+    is_number = isinstance(result, int | float | np.number)
+    if not is_number or not np.isfinite(result):
+        got = str(result) if is_number else f"a {type(result).__name__}"
+        fix = "return one number, such as an accuracy"
+        raise InputError(Problem("EC3310", f"'{source}' gives no score", "", f"it returned {got}", fix))
     return float(result)
 
 
@@ -33,6 +37,7 @@ def as_function(model: Model) -> Callable[..., Any]:
     infos = model.inputs
 
     def run(*batches: Array) -> Any:
+        _check_batches(batches, infos)
         results = []
         for sample in zip(*batches, strict=True):
             feeds = {
@@ -45,3 +50,12 @@ def as_function(model: Model) -> Callable[..., Any]:
         return merged[0] if len(merged) == 1 else tuple(merged)
 
     return run
+
+
+def _check_batches(batches: Sequence[Array], infos: Sequence[TensorInfo]) -> None:
+    """Raise ValueError, in the user's own function, for arrays that are no samples of the inputs."""
+    if len(batches) != len(infos):
+        raise ValueError(f"the network has {len(infos)} inputs, it was called with {len(batches)}")
+    for info, array in zip(infos, batches, strict=True):
+        if math.prod(np.shape(array)[1:]) != math.prod(info.shape):
+            raise ValueError(f"'{info.name}' takes (samples, *{info.shape}), the array is {np.shape(array)}")

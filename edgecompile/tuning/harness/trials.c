@@ -8,66 +8,34 @@
  * the outputs of each candidate from the second set, in order, then those from the first set. All candidates
  * run once with the second set, which is for checking; then all of them with the first one, REPEATS times, so
  * that what disturbs the machine disturbs all. For each run a line goes to the standard output:
- * {"sample":0,"repeat":0,"ns":1234}. Whoever reads the lines knows which candidate ran when it all ended.
- *
- * trials.h is generated: TRIALS functions in `trials`, and the sizes of the buffers. Before each run
- * TRIALS_EVICT_BYTES are read and written, so that a kernel finds its operands as far away as it does in a
- * network. A run is enclosed by two calls of edgecompile_mark, for whoever counts instructions. */
-#include "trials.h"
-
-#include <string.h>
-
+ * {"sample":0,"repeat":0,"ns":1234}. Whoever reads the lines knows which candidate ran when it all ended. */
 #include "lines.h"
+#include "machine.h"
 #include "platform.h"
 
-enum status { STATUS_USAGE = 64, STATUS_INPUT_FILE = 65, STATUS_OUTPUT_FILE = 66, STATUS_OVERRUN = 71 };
-enum { SETS = 2 };
-/* What memory holds that the kernel has not written: large in every type. What lies behind a buffer. */
-enum { GARBAGE = 0x7F, CANARY = 0xC5, GUARD_BYTES = 256 };
-
-#define BUFFER(name, bytes) static unsigned char name[(bytes) + GUARD_BYTES] __attribute__((aligned(64)))
 static unsigned char selected[TRIALS];
-static unsigned char inputs[SETS][TRIALS_INPUT_BYTES] __attribute__((aligned(64)));
-BUFFER(outputs, TRIALS_OUTPUT_BYTES);
-BUFFER(workspace, TRIALS_WORKSPACE_BYTES);
-BUFFER(far_away, TRIALS_EVICT_BYTES);
+unsigned char inputs[SETS][TRIALS_INPUT_BYTES] __attribute__((aligned(64)));
+unsigned char outputs[TRIALS_OUTPUT_BYTES + GUARD_BYTES] __attribute__((aligned(64)));
 
-void edgecompile_mark(void);
-__attribute__((noinline, used)) void edgecompile_mark(void) { __asm__ volatile("" ::: "memory"); }
-
-static _Noreturn void fail(enum status status, const char* text) {
+_Noreturn void fail(enum status status, const char* text) {
   platform_complain(text);
   platform_exit((int)status);
 }
 
-static void evict(void) {
-  for (size_t i = 0; i < sizeof far_away; i += 64) ++far_away[i];
-}
-
-static void check_guard(const unsigned char* guard) {
+void check_guard(const unsigned char* guard) {
   for (int i = 0; i < GUARD_BYTES; ++i) {
     if (guard[i] != CANARY) fail(STATUS_OVERRUN, "trials: memory behind a buffer was written\n");
   }
-}
-
-static int64_t run(int candidate, int set) {
-  evict();
-  edgecompile_mark();
-  const int64_t begin = platform_clock();
-  trials[candidate](inputs[set], outputs, workspace);
-  const int64_t end = platform_clock();
-  edgecompile_mark();
-  check_guard(outputs + TRIALS_OUTPUT_BYTES);
-  check_guard(workspace + TRIALS_WORKSPACE_BYTES);
-  return begin < 0 ? -1 : end - begin;
 }
 
 /* Runs the selected candidates one after the other, and writes their outputs unless `file` is negative. */
 static void run_all(int set, int sample, int repeat, int file) {
   for (int candidate = 0; candidate < TRIALS; ++candidate) {
     if (!selected[candidate]) continue;
-    if (file >= 0) memset(outputs, GARBAGE, TRIALS_OUTPUT_BYTES);
-    print_run(sample++, repeat, run(candidate, set));
+    if (file >= 0) machine_clear();
+    const int64_t nanoseconds = machine_run(candidate, set);
+    if (file >= 0) machine_fetch();
+    print_run(sample++, repeat, nanoseconds);
     if (file >= 0 && platform_write(file, outputs, TRIALS_OUTPUT_BYTES) != 0) {
       fail(STATUS_OUTPUT_FILE, "trials: cannot write the outputs\n");
     }
@@ -93,10 +61,9 @@ int runner_main(int argc, char** argv) {
   if (samples < 1 || repeats < 1) fail(STATUS_USAGE, "usage: trials IN OUT SAMPLES REPEATS\n");
   const int count = read_inputs(argv[1]);
   if (samples != SETS * count) fail(STATUS_USAGE, "trials: SAMPLES and what is selected do not fit\n");
-  memset(outputs + TRIALS_OUTPUT_BYTES, CANARY, GUARD_BYTES);
-  memset(workspace, CANARY, sizeof workspace);
   const int file = platform_open(argv[2], 1);
   if (file < 0) fail(STATUS_OUTPUT_FILE, "trials: cannot create the output file\n");
+  machine_open();
   run_all(1, count, 0, file);
   run_all(0, 0, 0, file);
   for (int repeat = 1; repeat < repeats; ++repeat) run_all(0, 0, repeat, -1);

@@ -8,7 +8,9 @@ import numpy as np
 
 from edgecompile.core.fused import DOMAIN
 from edgecompile.core.model import Model
-from tests.support.gpu_networks import check_cases, node_case
+from edgecompile.lower.build_gpu import gpu_isa
+from edgecompile.lower.lower import lower_graph
+from tests.support.gpu_networks import GPU, check_cases, node_case, simulated_functions
 from tests.support.operators import Array, normal
 
 Case = tuple[Model, list[Array], list[Array]]
@@ -74,6 +76,8 @@ def test_products() -> None:
 def test_rows() -> None:
     data, long = normal(3, 4, 50), normal(2, 1500, seed=1)
     factors = [normal(50, seed=2), normal(50, seed=3)]
+    equal = np.random.default_rng(4).integers(-3, 3, (3, 4, 70)).astype("int32")
+    unknown = np.where(np.arange(1500) % 700 == 699, np.nan, long).astype("float32")
     check_cases(
         {
             "softmax": node_case("Softmax", [data]),
@@ -92,7 +96,13 @@ def test_rows() -> None:
             "mean": node_case("ReduceMean", [data], opset=13, axes=[2]),
             "maximum": node_case("ReduceMax", [long], opset=13, axes=[1]),
             "sum across": node_case("ReduceSum", [normal(2, 200, 3)], opset=11, axes=[1]),
+            "pooled": node_case("GlobalAveragePoolNhwc", [normal(1, 7, 9, 70)], domain=DOMAIN),
+            "pooled, two images": node_case("GlobalAveragePoolNhwc", [normal(2, 8, 8, 33)], domain=DOMAIN),
             "arg max": node_case("ArgMax", [data], axis=1),
+            "arg max of a row": node_case("ArgMax", [long], axis=1),
+            "the last of equal ones": node_case("ArgMin", [np.round(long)], axis=1, select_last_index=1),
+            "arg max of integers": node_case("ArgMax", [equal], axis=2),
+            "arg max, not a number": node_case("ArgMax", [unknown], "onnx", axis=1),
         }
     )
     check_cases(
@@ -127,9 +137,25 @@ def test_other_operators() -> None:
     )
 
 
+def test_independent_lines_have_threads_of_their_own() -> None:
+    image, positions = normal(1, 4, 7, 6), normal(1, 5, 5, 2)
+    cases = {
+        "sorted": node_case("TopK", [image, np.array([3], "int64")], constants=(1,), outputs=("y0", "y1")),
+        "sum over some": node_case("CumSum", [image, np.array(2, "int64")], constants=(1,)),
+        "sampled": node_case("GridSample", [image, positions], opset=20),
+    }
+    check_cases(cases)
+    for name, (model, *_) in cases.items():
+        functions = lower_graph(model, "c", gpu_isa(GPU)).functions
+        with simulated_functions(functions) as (_, source):
+            launches = [launch for kernel in source.kernels.values() for launch in kernel.launches]
+        assert all(launch.blocks[0] * launch.threads > 20 for launch in launches), name
+
+
 def test_recurrent_and_attention() -> None:
     weights = [normal(1, 20, 6, seed=1), normal(1, 20, 5, seed=2), normal(1, 40, seed=3)]
     heads = [normal(1, 2, 9, 8, seed=i) for i in range(3)]
+    odd = [normal(1, 2, 9, size, seed=size) for size in (6, 6, 5)]
     merged = [normal(2, 30, size, seed=size) for size in (32, 16, 24)]
     mask = normal(30, 30)
     mask[:, 20:] = -np.inf
@@ -137,6 +163,7 @@ def test_recurrent_and_attention() -> None:
         {
             "lstm": node_case("LSTM", [normal(4, 1, 6), *weights], constants=(1, 2, 3), hidden_size=5),
             "attention": node_case("Attention", heads, "onnx", opset=23),
+            "attention, odd sizes": node_case("Attention", odd, "onnx", opset=23),
             "attention, causal": node_case("Attention", heads, "onnx", opset=23, is_causal=1),
             "attention, heads that share keys": node_case(
                 "Attention", [*merged, mask], "onnx", opset=23, q_num_heads=4, kv_num_heads=2

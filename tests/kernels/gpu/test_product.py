@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import te, tirx
+from tvm.tirx import IntImm
 
 from edgecompile.kernels.compact import store_halves
 from edgecompile.kernels.compute import Tensor, Window
 from edgecompile.kernels.compute_gemm import PACKED, pack_gemm_weights, packed_conv, packed_matmul
+from edgecompile.kernels.gpu.fetch import place_of
 from edgecompile.kernels.gpu.machine import Gpu
 from edgecompile.kernels.gpu.plan import (
     DP4A,
@@ -134,3 +137,29 @@ def test_every_product_has_a_plan_that_fits(kind: Arithmetic, shape: tuple[int, 
         assert kind.nbytes * (plan.shared_words + plan.shared_sums) <= 48 * 1024
         assert plan.depth >= k
         assert GpuPlan.load(plan.dump()) == plan
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_data_goes_to_different_banks(kind: Arithmetic) -> None:
+    """At most four threads of a warp store to the same bank, of 32, at a time; mostly one or two do."""
+    product = Product((1, 14, 14, 64), (1, 14, 14, 96), 64, 96, 4 // kind.group)
+    plans = {(plan.block, plan.words): plan for plan in gpu_plans(MACHINE, product, kind) if plan.block > 1}
+    together = [count for plan in plans.values() for count in _stores_to_one_bank(plan)]
+    assert max(together) <= 4
+    assert sum(count <= 2 for count in together) > 0.7 * len(together)
+
+
+def _stores_to_one_bank(plan: GpuPlan) -> list[int]:
+    """Words that the first warp stores to the same bank: for each word of an item the most of any bank."""
+    words = 2 if plan.group == 2 else 4
+    each_row = plan.words // words
+    near = math.gcd(each_row, 2)
+    found = []
+    for word in range(words):
+        banks: dict[int, set[int]] = {}
+        for thread in range(min(32, plan.block * each_row)):
+            row, part = (int(place) for place in place_of(IntImm("int32", thread), near, plan.block))
+            address = (part * words + word) * plan.pitches[0] + row
+            banks.setdefault(address % 32, set()).add(address)
+        found.append(max(map(len, banks.values())))
+    return found

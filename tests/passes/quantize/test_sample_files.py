@@ -85,7 +85,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     pytest.importorskip("PIL.Image", reason="pillow is not installed (pip install pillow)")
     (tmp_path / "a.png").write_bytes(b"no picture")
     message = refusal(InputError, tmp_path)
-    assert "error[EC3301] cannot read the calibration data" in message
+    assert "error[EC3301] cannot read the data" in message
     assert "a.png" in message
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     path.write_bytes(b"no array")
     source = path if path.suffix == ".npz" else path.parent
     message = refusal(InputError, source)
-    assert "error[EC3301] cannot read the calibration data" in message
+    assert "error[EC3301] cannot read the data" in message
     assert path.name in message
 
 
