@@ -111,7 +111,7 @@ def measure(path: Path, target: Target, seconds: float) -> Row:
         model = optimized_network(str(path), options)
         tasks = find_tasks(model, target, target.codegen.route)
         keys = [task.task.workload.key for task in tasks]
-        shipped = open_records(target.name)
+        shipped = open_records(target)
         with (
             NetworkBench(model, target) as bench,
             Pool(tasks, target, [open_device(None, target)]) as pool,
@@ -121,7 +121,7 @@ def measure(path: Path, target: Target, seconds: float) -> Row:
             states = watch(session, seconds)
             for trial in shipped.trials:
                 session.database.add(trial)
-            chosen = select(target.name).trials
+            chosen = select(target).trials
             by_records = {key: chosen[key].candidate for key in keys if key in chosen}
             seen = at(states, [share * seconds for share in MOMENTS])
             figures = compare([{}, by_records, *(state.found for state in seen)], bench, session)

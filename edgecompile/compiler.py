@@ -123,7 +123,7 @@ def build_artifact(imported: _Imported, name: str, options: CompileOptions, fold
 
     target = options.target
     backend = find_backend(target)
-    selection = select(target.name, options.records) if options.tuned else Selection({})
+    selection = select(target, options.records) if options.tuned else Selection({})
     request = BuildRequest(
         name,
         target,

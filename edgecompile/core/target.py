@@ -153,7 +153,7 @@ class Target:
     """One device. `aliases` are other names it answers to, such as a board's.
 
     `backend` names what makes its artifacts (backends/find.py); unless that is "cpu" the other fields are
-    about the CPU beside the accelerator.
+    about the CPU beside the accelerator. `base` is the shipped target that says what its own file does not.
     """
 
     name: str
@@ -166,6 +166,7 @@ class Target:
     emulator: Emulator | None = None
     aliases: tuple[str, ...] = ()
     backend: str = "cpu"
+    base: str | None = None
     ethos_u: EthosU | None = None
     coreml: CoreMl | None = None
     hexagon: Hexagon | None = None
@@ -242,7 +243,7 @@ def _read_table(path: Path) -> dict[str, Any]:
         raise InputError(Problem("EC3020", f"there is no target '{base}'", f"{path}: base", "", hint))
     inherited = _read_table(targets_dir() / f"{base}.toml")
     inherited.pop("aliases", None)
-    return _merge(inherited, table)
+    return _merge(inherited, table) | {"base": base}
 
 
 def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

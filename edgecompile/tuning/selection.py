@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgecompile.core.target import Isa
+from edgecompile.core.target import Isa, Target
 from edgecompile.devices.gpu import SimulatedGpu
 from edgecompile.kernels.schedules.space import Plan, PlanChoice, Space, knobs
 from edgecompile.lower.fusion import Group
@@ -80,20 +80,20 @@ class Selection:
         return round(float(2.0 ** statistics.mean(expected)), 3)
 
 
-def select(target: str, records: Path | None = None) -> Selection:
-    """The selection for the target called `target`: from the records in `records`, and the shipped ones.
+def select(target: Target, records: Path | None = None) -> Selection:
+    """The selection for `target`: from the records in `records`, and the shipped ones.
 
     Time counts more than instructions, and what was compared in a network more than what was measured by
     itself. Raises InputError (EC3501, EC3504).
     """
     database = open_records(target, *([records] if records else []), best_only=True)
-    trials, in_network = best_trials(database, target), {}
+    trials, in_network = best_trials(database, target.name), {}
     gains: dict[str, list[float]] = {}
     for key, trial in trials.items():
         if trial.value and trial.baseline and key in database.workloads and speed_up(trial) is not None:
             name = str(database.workloads[key].description["name"])
             gains.setdefault(_kind(name), []).append(math.log2(trial.baseline / trial.value))
-        best = best_in_network(database.in_network(key, target))
+        best = best_in_network(database.in_network(key, target.name))
         if best is not None:
             trials[key] = _by_itself(database, best)
             in_network[key] = round(1 / relative_value(best), 3)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from edgecompile.core.data import data_folder
+from edgecompile.core.target import Target, load_targets
 from edgecompile.tuning.database import Database, find_journals
 from edgecompile.tuning.record import Record
 
@@ -19,17 +20,25 @@ OTHERS = "others.jsonl"
 _SAME_INSTRUCTIONS = {"host": ("x86-64-v3",)}
 
 
-def open_records(target: str, *own: Path, best_only: bool = False) -> Database:
+def open_records(target: Target, *own: Path, best_only: bool = False) -> Database:
     """The records in the folders `own` and all shipped ones that count for `target`.
 
-    With `best_only` those are left out that are there for cost models. Raises InputError (EC3501, EC3504).
+    Those of its base do: a workload names the instructions that it is for. With `best_only` those are left
+    out that are there for cost models. Raises InputError (EC3501, EC3504).
     """
     database = Database.open(*own)
-    for name in (target, *_SAME_INSTRUCTIONS.get(target, ())):
+    for name in (target.name, *_SAME_INSTRUCTIONS.get(target.name, ()), *_bases(target)):
         for folder in shipped_folders(name):
-            for record in _read(folder, target, best_only):
+            for record in _read(folder, target.name, best_only):
                 database.add(record)
     return database
+
+
+def _bases(target: Target) -> Iterator[str]:
+    """What `target` is made from, and what that is made from."""
+    while target.base is not None:
+        yield target.base
+        target = load_targets()[target.base]
 
 
 @cache

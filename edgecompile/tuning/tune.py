@@ -159,7 +159,7 @@ def estimate(source: str, options: TuneOptions) -> list[Estimate]:
     target = options.target.name
     metric = open_devices(options)[0].metric
     own = [options.records] if options.records.exists() else []
-    database = open_records(target, *own)
+    database = open_records(options.target, *own)
     prior = learn_prior(database, target, metric, tasks[0].features.shape[1])
     return estimate_tasks(tasks, database, prior, target, metric)
 
@@ -184,7 +184,7 @@ def open_session(
     trials. A fleet needs the `model` that the tasks are those of. Raises as `tune`.
     """
     with _open_pool(tasks, options, model) as pool, Journal(options.records / journal) as writer:
-        database = open_records(options.target.name, options.records)
+        database = open_records(options.target, options.records)
         for damage in dict.fromkeys([*writer.damages, *database.damages]):
             warnings.warn(not_read(damage), stacklevel=3)
         yield Session(tasks, pool, database, writer, tool_versions(), options.seed, goal)

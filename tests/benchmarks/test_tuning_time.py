@@ -42,14 +42,14 @@ def test_a_network_on_an_emulated_target(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mine").rename(tmp_path / "tuning_logs" / TARGET.name)
     monkeypatch.setattr(shipped, "data_folder", lambda name: tmp_path / name)
     monkeypatch.setattr(tuning_time, "find_networks", lambda files, names, core: [path])
-    before = open_records(TARGET.name).trials
+    before = open_records(TARGET).trials
     assert main(["--target", TARGET.name, "--networks", "small", "--time", "5s", "--json", str(result)]) == 0
     (row,) = json.loads(result.read_text())["rows"]
     assert row["known"] == len(tuned.names)
     assert row["untuned"] < 1.0
     assert row["trials"] > 0
     assert all(moment["share"] is not None for moment in row["moments"])
-    assert open_records(TARGET.name).trials == before
+    assert open_records(TARGET).trials == before
     assert "| small | cortex-m4 |" in render([], [row])
 
 

@@ -156,7 +156,7 @@ def test_time_on_a_gpu_counts_more_than_what_the_simulator_counted(tmp_path: Pat
 
     with Journal(tmp_path / JOURNAL) as journal:
         journal.append([trial("seconds", 1, 1.1), trial("cycles", 2, 9.0)])
-    assert select("rtx-4090", tmp_path).trials["w"].candidate == {"rows": 1}
+    assert select(find_target("rtx-4090"), tmp_path).trials["w"].candidate == {"rows": 1}
 
 
 def test_every_candidate_answers_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ LIKE, OTHER = "Conv 3x3 -> 1x8x8x64", "Softmax -> 1x1000"
 def written(folder: Path, *records: Record) -> Selection:
     with Journal(folder / "some.jsonl") as journal:
         journal.append(records)
-    return select("host", folder)
+    return select(find_target("host"), folder)
 
 
 def trial(tile: int, value: float, **fields: Any) -> Trial:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgecompile.core.data import data_folder
-from edgecompile.core.target import load_targets
+from edgecompile.core.target import find_target, load_target_file, load_targets
 from edgecompile.tuning import shipped
 from edgecompile.tuning.database import Database, relative_value
 from edgecompile.tuning.journal import Journal
@@ -27,20 +27,32 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_target_has_its_own(folder: Path) -> None:
-    assert [trial.target for trial in open_records("cortex-a72").trials] == ["cortex-a72"]
-    assert open_records("cortex-m4").trials == []
+    assert [trial.target for trial in open_records(find_target("cortex-a72")).trials] == ["cortex-a72"]
+    assert open_records(find_target("cortex-m4")).trials == []
 
 
 def test_this_machine_has_those_of_its_instructions_too(folder: Path) -> None:
-    database = open_records("host")
+    database = open_records(find_target("host"))
     assert [trial.target for trial in database.trials] == ["host"]
     assert database.best(WORKLOAD.key, "host", "seconds") is not None
+
+
+def test_a_target_has_those_of_its_base(folder: Path) -> None:
+    """A board that is like another one, and a CPU beside an NPU."""
+    board = folder / "board.toml"
+    board.write_text('schema = 1\nbase = "cortex-a72"\nname = "board"\ndescription = "A board"\n')
+    assert [trial.target for trial in open_records(load_target_file(board)).trials] == ["board"]
+    with Journal(folder / "tuning_logs" / "cortex-m55" / "campaign.jsonl") as journal:
+        journal.append([WORKLOAD, replace(TRIAL, target="cortex-m55")])
+    assert [trial.target for trial in open_records(find_target("ethos-u55-256")).trials] == ["ethos-u55-256"]
 
 
 def test_own_records_count_beside_them(folder: Path) -> None:
     with Journal(folder / "mine" / "session.jsonl") as journal:
         journal.append([replace(TRIAL, target="cortex-a72", value=1e-5)])
-    best = open_records("cortex-a72", folder / "mine").best(WORKLOAD.key, "cortex-a72", "seconds")
+    best = open_records(find_target("cortex-a72"), folder / "mine").best(
+        WORKLOAD.key, "cortex-a72", "seconds"
+    )
     assert best is not None
     assert best.value == 1e-5
 
@@ -48,8 +60,8 @@ def test_own_records_count_beside_them(folder: Path) -> None:
 def test_what_is_for_cost_models_is_not_for_compile(folder: Path) -> None:
     with Journal(folder / "tuning_logs" / "cortex-a72" / "others.jsonl") as journal:
         journal.append([replace(TRIAL, target="cortex-a72", value=1.0)])
-    assert len(open_records("cortex-a72").trials) == 2
-    assert len(open_records("cortex-a72", best_only=True).trials) == 1
+    assert len(open_records(find_target("cortex-a72")).trials) == 2
+    assert len(open_records(find_target("cortex-a72"), best_only=True).trials) == 1
 
 
 def test_what_is_shipped_can_be_read_and_is_no_slower_than_the_default() -> None:

@@ -6,7 +6,6 @@ state, which is in the block's memory, and all wait for each other after every p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -24,8 +23,6 @@ from edgecompile.kernels.math import Expr, cast, const
 _WARP, _THREADS, _MOST_THREADS = 32, 128, 512
 # Rows of X W that a thread computes, as long as so many threads are left for each multiprocessor.
 _MOST_ROWS, _BUSY_THREADS = 8, 256
-# Weights that a thread asks for before it needs the first of them.
-_TOGETHER = 16
 
 
 def fits_a_block(cell: Cell, hidden: int, dtype: str, gpu: Gpu) -> bool:
@@ -123,12 +120,11 @@ class GpuLayer(Layer):
         self, direction: int, part: int, vector: Vector, store: Callable[[Expr, Expr], None]
     ) -> None:
         start, width = self._start(direction, part), self.products.parts[part].columns
-        sum_, together = private(1, self.total), math.gcd(self.sequences.hidden, _TOGETHER)
+        sum_ = private(1, self.total)
 
         def column(place: Expr, _: Expr) -> None:
             sum_[0] = const(0, self.total)
-            with T.serial(0, self.sequences.hidden // together) as i, T.unroll(0, together) as j:
-                k = i * together + j
+            with T.serial(0, self.sequences.hidden) as k:
                 sum_[0] = sum_[0] + vector(k, 1) * self.reads["recurrence"][start + k * width + place]
             store(place, sum_[0])
 
