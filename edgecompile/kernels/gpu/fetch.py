@@ -25,6 +25,8 @@ _VECTOR = 4
 _WORD_BYTES = 4
 # Neighbours in k that neighbouring threads fetch: 32 bytes, as much as memory is read at a time.
 _NEAR = 8
+# Blocks of fewer rows fetch row by row: otherwise ptxas was seen to spill registers for some of them.
+_SPREAD_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ class DataFetch(Fetch):
         joined = self.unit > 1 or (dtype == held and self.channels % self.pack == 0)
         lanes = math.gcd(_VECTOR, self.channels, self.step) if joined else self.pack
         self.each_row = self.step // lanes
-        self.near = math.gcd(self.each_row, max(1, _NEAR // lanes))
+        spread = math.gcd(self.each_row, max(1, _NEAR // lanes))
+        self.near = spread if plan.block >= _SPREAD_ROWS else self.each_row
         super().__init__(plan, block, memory, plan.block * self.each_row, lanes, held, joined)
         self.data = _as_words(data) if self.unit > 1 else flat_view(data)
         self.shape = [int(extent) for extent in definition.result.ty.shape]
