@@ -7,6 +7,7 @@ definition does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from edgecompile.kernels.compute import Window, element_type, shape_of
 from edgecompile.kernels.cortex_m import calls
 from edgecompile.kernels.cortex_m.parameters import Factors, Geometry, Output
 from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.schedules.features import option_features
 from edgecompile.kernels.schedules.space import Option, OptionSpace
 from edgecompile.lower.registry import NodeView, Tensor
 
@@ -65,7 +67,9 @@ def called_add(n: NodeView) -> Tensor | None:
 
 def _prefers_call(n: NodeView) -> bool:
     """Whether a layer that a C function can compute shall be: the usual choice."""
-    space = OptionSpace(NOT_CALLED.name, (1, 0), Machine.of(n.isa), n.outputs[0].shape)
+    space = OptionSpace(
+        NOT_CALLED.name, (1, 0), partial(option_features, Machine.of(n.isa), n.outputs[0].shape)
+    )
     return n.plans.choose(space) != NOT_CALLED
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -37,13 +38,15 @@ from edgecompile.kernels.gpu.plan import (
     choose_gpu_plan,
 )
 from edgecompile.kernels.gpu.rows import WarpRows, row_threads
-from edgecompile.kernels.gpu.space import GpuDepthwiseSpace, GpuOptionSpace, GpuProductSpace
+from edgecompile.kernels.gpu.space import GpuDepthwiseSpace, GpuProductSpace
+from edgecompile.kernels.gpu.space import option_features as gpu_option_features
 from edgecompile.kernels.intrinsics.base import MicroKernel
 from edgecompile.kernels.intrinsics.depthwise import depthwise_kernel
 from edgecompile.kernels.intrinsics.select import few_columns_kernels, float_kernel, int4_kernel
 from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
+from edgecompile.kernels.schedules.features import option_features
 from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
 from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.space import DepthwiseSpace, Option, OptionSpace, ProductSpace
@@ -92,14 +95,18 @@ def row_loops(n: NodeView) -> RowLoops:
     others = (
         [1 << bit for bit in range(_MAX_ROW_LANES.bit_length())] if math.prod(shape) >= _LEAST_ROWS else []
     )
-    option = n.plans.choose(OptionSpace("row_lanes", (usual, *others), machine, shape))
+    option = n.plans.choose(
+        OptionSpace("row_lanes", (usual, *others), partial(option_features, machine, shape))
+    )
     assert isinstance(option, Option)
     return RowLoops(option.value)
 
 
 def _gpu_rows(n: NodeView) -> RowLoops:
     gpu, shape = Gpu(n.isa.multiprocessors), n.outputs[0].shape
-    option = n.plans.choose(GpuOptionSpace("row_threads", (0, *row_threads(gpu)), gpu, shape))
+    option = n.plans.choose(
+        OptionSpace("row_threads", (0, *row_threads(gpu)), partial(gpu_option_features, gpu, shape))
+    )
     assert isinstance(option, Option)
     return WarpRows(gpu, option.value)
 

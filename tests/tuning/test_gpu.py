@@ -68,12 +68,16 @@ def options(records: Path, trials: int, devices: tuple[str, ...] = SIMULATOR) ->
     return TuneOptions(TARGET, records, devices, Budget(trials))
 
 
-def has_gpu() -> bool:
+def _has_gpu() -> bool:
     try:
         with CudaDevice(TARGET):
             return True
     except EdgeCompileError:
         return False
+
+
+# Asked before any test: the simulated driver, once loaded, answers to the name of the real one.
+HAS_GPU = _has_gpu()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def test_no_candidate_breaks_a_limit_of_the_machine(network: str, tmp_path: Path
 def test_without_a_gpu_tuning_says_what_is_missing(
     network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if has_gpu():
+    if HAS_GPU:
         pytest.skip("this machine has an NVIDIA GPU")
     assert main(["tune", network, "-t", "rtx-4090", "--records", str(tmp_path), "--trials", "1"]) == 5
     assert "error[EC5592] no NVIDIA" in capsys.readouterr().err
@@ -199,7 +203,7 @@ def test_a_gpu_that_fails_is_no_candidates_fault(
 
 
 def test_a_board_without_a_driver_is_no_candidates_fault(network: str, tmp_path: Path) -> None:
-    if has_gpu():
+    if HAS_GPU:
         pytest.skip("this machine has an NVIDIA GPU")
     candidates = [list_tasks(network, options(tmp_path, 1))[-1].build(0)] * 2
     infos, device = (candidates[0].inputs, candidates[0].outputs), LocalDevice(TARGET)

@@ -22,7 +22,7 @@ from edgecompile.kernels.gpu.depthwise import (
 from edgecompile.kernels.gpu.machine import Gpu
 from edgecompile.kernels.gpu.plan import ARITHMETICS, Arithmetic, GpuPlan, cycles, gpu_plans
 from edgecompile.kernels.schedules.gemm_plan import Product
-from edgecompile.kernels.schedules.space import Option, Plan
+from edgecompile.kernels.schedules.space import Plan
 
 # Threads of a block where a plan leaves them open.
 BLOCKS = (64, 128, 256)
@@ -91,30 +91,10 @@ class GpuDepthwiseSpace:
         return _features(self.gpu, _DEPTHWISE, shape, own, rounds * plan.block * each * taps)
 
 
-@dataclass(frozen=True)
-class GpuOptionSpace:
-    """The `values` of one number, the usual one first, for a kernel with a result of `shape`."""
-
-    name: str
-    values: Sequence[int]
-    gpu: Gpu
-    shape: Sequence[int]
-
-    @property
-    def usual(self) -> Option:
-        return Option(self.name, self.values[0])
-
-    @property
-    def is_open(self) -> bool:
-        return len(self.values) > 1
-
-    def plans(self) -> list[Plan]:
-        return [Option(self.name, value) for value in dict.fromkeys(self.values)]
-
-    def features(self, plan: Plan) -> list[float]:
-        assert isinstance(plan, Option)
-        shape = (rows_of(self.shape), self.shape[-1] if self.shape else 1, 1, 1, 1, 1)
-        return _features(self.gpu, _OPTION, shape, [float(plan.value)], math.prod(self.shape))
+def option_features(gpu: Gpu, shape: Sequence[int], value: int) -> list[float]:
+    """The features of a kernel with a result of `shape` that depends on one number."""
+    sizes = (rows_of(shape), shape[-1] if shape else 1, 1, 1, 1, 1)
+    return _features(gpu, _OPTION, sizes, [float(value)], math.prod(shape))
 
 
 def _features(

@@ -7,7 +7,7 @@ space of all other kernels is in loop_space.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
@@ -22,7 +22,6 @@ from edgecompile.kernels.schedules.features import (
     LoopWork,
     depthwise_features,
     loop_features,
-    option_features,
     product_features,
 )
 from edgecompile.kernels.schedules.gemm_plan import (
@@ -138,12 +137,11 @@ class DepthwiseSpace:
 
 @dataclass(frozen=True)
 class OptionSpace:
-    """The `values` of one number, the usual one first, for a kernel with a result of `shape`."""
+    """The `values` of one number, the usual one first; `describe` gives the features of a value."""
 
     name: str
     values: Sequence[int]
-    machine: Machine
-    shape: Sequence[int]
+    describe: Callable[[int], list[float]]
 
     @property
     def usual(self) -> Option:
@@ -158,7 +156,7 @@ class OptionSpace:
 
     def features(self, plan: Plan) -> list[float]:
         assert isinstance(plan, Option)
-        return option_features(self.machine, self.shape, plan.value)
+        return self.describe(plan.value)
 
 
 class PlanChoice(Protocol):

@@ -10,8 +10,8 @@ from edgecompile.kernels.compute import accumulator, shape_of
 from edgecompile.kernels.compute_attention import AttentionOperands, Heads, Masking, Scores, attention
 from edgecompile.kernels.gpu.attention import GpuAttention, query_counts
 from edgecompile.kernels.gpu.machine import Gpu
-from edgecompile.kernels.gpu.space import GpuOptionSpace
-from edgecompile.kernels.schedules.space import Option
+from edgecompile.kernels.gpu.space import option_features
+from edgecompile.kernels.schedules.space import Option, OptionSpace
 from edgecompile.lower.registry import Kind, NodeView, Tensor, op
 
 
@@ -41,7 +41,9 @@ def attention_op(n: NodeView) -> list[Tensor]:
 
 def _gpu_attention(n: NodeView, heads: Heads) -> Callable[..., GpuAttention]:
     gpu, counts = Gpu(n.isa.multiprocessors), query_counts(heads, accumulator(n.outputs[0].dtype))
-    option = n.plans.choose(GpuOptionSpace("queries", (0, *counts), gpu, n.outputs[0].shape))
+    option = n.plans.choose(
+        OptionSpace("queries", (0, *counts), partial(option_features, gpu, n.outputs[0].shape))
+    )
     assert isinstance(option, Option)
     return partial(GpuAttention, queries=option.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgecompile.core.target import find_target
 from edgecompile.kernels.compute_softmax import softmax
 from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.machine import Machine
+from edgecompile.kernels.schedules.features import option_features
 from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.loop_space import LoopSpace
 from edgecompile.kernels.schedules.space import Option, OptionSpace, knobs
@@ -141,7 +143,7 @@ def test_the_usual_plan_leaves_a_function_as_it_is() -> None:
 
 
 def test_options_have_the_usual_value_first_and_each_once() -> None:
-    space = OptionSpace("row_lanes", (16, 1, 4, 16), Machine.of(HOST), (2, 8))
+    space = OptionSpace("row_lanes", (16, 1, 4, 16), partial(option_features, Machine.of(HOST), (2, 8)))
     assert space.plans() == [Option("row_lanes", value) for value in (16, 1, 4)]
     assert space.usual == space.plans()[0]
     assert np.isfinite(space.features(space.usual)).all()
