@@ -3,7 +3,9 @@
 Floating-point constants are printed with seven significant digits, which is too few even for float32 (nine
 are needed): a constant that would change becomes a sum of short ones, in double precision, that the C
 compiler folds. Infinity and NaN become divisions by zero. A number's bits are reinterpreted by reading memory
-as another type, which C does not allow: here by a function that copies them.
+as another type, which C does not allow: here by a function that copies them. The operands of max and min are
+kept in variables that are found again by their text, even when what they read has been written to since: here
+they are the arguments of a function.
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ _C_NAMES = {"float16": "half", "float32": "float", "float64": "double", "bool": 
 
 def legalize_for_c() -> Any:
     """The pass; to be run last, because simplification would fold the sums again."""
-    callbacks = [(tirx.FloatImm, _exact), (Call, _copied_bits)]
+    callbacks = [
+        (tirx.FloatImm, _exact),
+        (Call, _copied_bits),
+        (tirx.Max, lambda op: _chosen("max", op)),
+        (tirx.Min, lambda op: _chosen("min", op)),
+    ]
 
     def run(module: tvm.IRModule, _: Any) -> tvm.IRModule:
         functions = {
@@ -37,22 +44,35 @@ def legalize_for_c() -> Any:
     return tvm.transform.module_pass(run, opt_level=0, name="LegalizeForC")
 
 
-def bit_copies(source: str) -> str:
-    """Definitions of the functions `bits_float_to_int32_t(value)` etc. that C `source` uses."""
-    used = sorted(set(re.findall(r"\bbits_(\w+)_to_(\w+)\(", source)))
+def helpers(source: str) -> str:
+    """Definitions of `bits_float_to_int32_t(value)`, `max_float(a, b)` etc. that C `source` uses."""
+    copies = sorted(set(re.findall(r"\bbits_(\w+)_to_(\w+)\(", source)))
+    chosen = sorted(set(re.findall(r"\b(max|min)_(\w+)\(", source)))
     return "".join(
         f"static inline {to} bits_{of}_to_{to}({of} value) {{\n"
         f"  {to} bits;\n  memcpy(&bits, &value, sizeof bits);\n  return bits;\n}}\n\n"
-        for of, to in used
+        for of, to in copies
+    ) + "".join(
+        f"static inline {kind} {name}_{kind}({kind} a, {kind} b) {{\n"
+        f"  return a {'>' if name == 'max' else '<'} b ? a : b;\n}}\n\n"
+        for name, kind in chosen
     )
+
+
+def _chosen(name: str, op: Any) -> Any:
+    dtype = str(op.ty.dtype)
+    return tirx.call_pure_extern(dtype, f"{name}_{_c_name(dtype)}", op.a, op.b)
+
+
+def _c_name(dtype: str) -> str:
+    return _C_NAMES.get(dtype, f"{dtype}_t")
 
 
 def _copied_bits(call: Any) -> Any:
     if getattr(call.op, "name", "").split(".")[-1] != "reinterpret":
         return call
     source, result = str(call.args[0].ty.dtype), str(call.ty.dtype)
-    name = f"bits_{_C_NAMES.get(source, f'{source}_t')}_to_{_C_NAMES.get(result, f'{result}_t')}"
-    return tirx.call_pure_extern(result, name, call.args[0])
+    return tirx.call_pure_extern(result, f"bits_{_c_name(source)}_to_{_c_name(result)}", call.args[0])
 
 
 def _exact(constant: Any) -> Any:

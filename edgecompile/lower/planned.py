@@ -47,7 +47,7 @@ from edgecompile.kernels.loops import RowLoops
 from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.depthwise import choose_depthwise_plan
 from edgecompile.kernels.schedules.features import option_features
-from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan
+from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan_of
 from edgecompile.kernels.schedules.loop_plan import LoopPlan
 from edgecompile.kernels.schedules.space import DepthwiseSpace, Option, OptionSpace, ProductSpace
 from edgecompile.kernels.schedules.winograd_plan import choose_winograd
@@ -202,10 +202,12 @@ def _plan(
     if n.isa.multiprocessors:
         return _gpu_plan(n, product, _arithmetics(data, kernel, halves))
     machine, converts = Machine.of(n.isa), kernel.data != element_type(data)
-    direct = choose_plan(kernel, machine, product, converts)
-    other = choose_winograd(kernel, machine, product, direct) if winograd else None
     wasted = product.n % machine.lanes and kernel.name == float_kernel(n.isa).name
     others = few_columns_kernels(n.isa) if wasted else []
+    fitting = [kernel, *others] if product.n < machine.lanes else [kernel]
+    direct = choose_plan_of(fitting, machine, product, converts)
+    usual = winograd and direct.kernel == kernel.name
+    other = choose_winograd(kernel, machine, product, direct) if usual else None
     space = ProductSpace(other or direct, kernel, machine, product, converts, winograd, others)
     plan = n.plans.choose(space)
     assert isinstance(plan, GemmPlan | WinogradPlan)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tvm import te, tirx
+from tvm import s_tir, te, tirx
 
 from edgecompile.lower.codegen import kernels_to_c
-from edgecompile.lower.legalize_for_c import bit_copies, printable_parts
+from edgecompile.lower.legalize_for_c import helpers, printable_parts
 
 
 def _sum_smallest_first(parts: list[float]) -> float:
@@ -57,9 +57,21 @@ def test_bits_are_copied_not_aliased(tmp_path: Path) -> None:
     assert _run(code, tmp_path) == "3f800001"
 
 
-def test_only_copies_that_are_used_are_defined() -> None:
-    assert bit_copies("y = x;") == ""
-    assert bit_copies("bits_float_to_int32_t(x) + bits_float_to_int32_t(y)").count("static inline") == 1
+def test_max_reads_what_was_written_before_it(tmp_path: Path) -> None:
+    x = te.placeholder((3,), "float32", name="x")
+    k = te.reduce_axis((0, 3), "k")
+    schedule = s_tir.Schedule(te.create_prim_func([x, te.compute((1,), lambda i: te.max(x[k], k), name="y")]))
+    schedule.unroll(schedule.get_loops(schedule.get_sblock("y"))[-1])
+    kernels_to_c({"k": schedule.mod["main"]}, tmp_path / "k.c")
+    code = (tmp_path / "k.c").read_text()
+    code += '#include <stdio.h>\nint main(void) { float x[] = {1, 3, 2}, y; k(x, &y); printf("%g", y); }\n'
+    assert _run(code, tmp_path) == "3"
+
+
+def test_only_helpers_that_are_used_are_defined() -> None:
+    assert helpers("y = x;") == ""
+    assert helpers("bits_float_to_int32_t(x) + bits_float_to_int32_t(y)").count("static inline") == 1
+    assert helpers("max_float(max_float(x, y), min_int32_t(p, q))").count("static inline") == 2
 
 
 def _c_source(constant: tirx.PrimExpr, folder: Path) -> str:

@@ -26,11 +26,14 @@ def float_kernel(isa: Isa) -> MicroKernel:
 
 
 def few_columns_kernels(isa: Isa) -> list[MicroKernel]:
-    """Others for float32 products, which may be faster where columns do not fill vectors."""
+    """Others for float32 products, which may be faster where columns do not fill vectors.
+
+    Vectors along k are no loops over lanes, so portable C has none.
+    """
     machine = Machine.of(isa)
     widths = [1 << bit for bit in range(2, machine.lanes.bit_length())]
     narrow = [MultiplyAdd(replace(machine, lanes=w), is_narrow=True) for w in widths if w < machine.lanes]
-    return [*narrow, *(Dot(machine, width) for width in widths)]
+    return [*narrow, *(Dot(machine, width) for width in widths if isa.intrinsics)]
 
 
 def int4_kernel(isa: Isa) -> MicroKernel:

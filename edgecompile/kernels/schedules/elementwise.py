@@ -18,12 +18,18 @@ from edgecompile.kernels.schedules.loop_plan import LoopPlan
 # Vectors of up to so many times the usual lanes, and so many of them written out, are worth measuring.
 _WIDER = 4
 _UNROLLED = (1, 2, 4)
+_FEW_REGISTERS = 8
 
 
 def store_lanes(schedule: s_tir.Schedule, block: Any, machine: Machine) -> int:
-    """Lanes of a vector for a block's result: small elements fill a register of 16 bytes at least."""
-    element = tvm_ffi.dtype(str(schedule.get(block).writes[0].source.ty.dtype))
-    return max(machine.lanes, 128 // int(element.bits)) if machine.lanes > 1 else 1
+    """Lanes of a vector for a block: the smallest elements fill a register of 16 bytes at least.
+
+    With few registers, those of the result: what it takes to widen many bytes at a time does not fit them.
+    """
+    body = schedule.get(block)
+    regions = body.writes if machine.registers <= _FEW_REGISTERS else (*body.writes, *body.reads)
+    least = min(max(8, int(tvm_ffi.dtype(str(region.source.ty.dtype)).bits)) for region in regions)
+    return max(machine.lanes, 128 // least) if machine.lanes > 1 else 1
 
 
 def elementwise_plans(schedule: s_tir.Schedule, block: Any, machine: Machine) -> list[LoopPlan]:

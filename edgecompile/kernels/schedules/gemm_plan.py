@@ -45,6 +45,20 @@ class Product:
     pad: int = 0
 
 
+def choose_plan_of(
+    kernels: Sequence[MicroKernel], machine: Machine, product: Product, converts: bool = False
+) -> GemmPlan:
+    """The plan by the kernel that needs the fewest estimated cycles."""
+
+    def cycles(kernel: MicroKernel) -> float:
+        plan = plans[kernel.name]
+        m = rows_of(product.shape)
+        return total_cycles(kernel, m, product.n, plan.depth, plan.rows, plan.columns)
+
+    plans = {kernel.name: choose_plan(kernel, machine, product, converts) for kernel in kernels}
+    return plans[min(kernels, key=cycles).name]
+
+
 def choose_plan(kernel: MicroKernel, machine: Machine, product: Product, converts: bool = False) -> GemmPlan:
     """The plan by the analytic model. `converts`: rows are stored in another element type than needed."""
     source = choose_source(kernel, machine, product, converts)

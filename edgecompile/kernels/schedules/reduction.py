@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,8 @@ _NEAR_BYTES = 128 * 1024
 _CACHE_LINE_BYTES = 64
 # More steps of a reduction than this are not written out.
 _MAX_UNROLLED = 32
+# With more rows, the addresses of what a lane-wise tile reads no longer fit instructions.
+_MAX_LANEWISE_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -84,27 +87,31 @@ def _tile_reduction(schedule: s_tir.Schedule, block: Any, machine: Machine, plan
     if not loops or extents[-1] == 0:
         return
     lanes = machine.lanes if _reads_contiguously(schedule, block) else 1
-    usual = choose_tile(extents[-2] if len(extents) > 1 else 1, extents[-1], replace(machine, lanes=lanes))
+    lanewise = _is_lanewise(schedule, block)
+    sizes = (extents[-2] if len(extents) > 1 else 1, extents[-1])
+    usual = choose_tile(*sizes, replace(machine, lanes=lanes), lanewise)
     tile = Tile(plan.rows or usual.rows, plan.columns or usual.columns)
     column_outer, columns = schedule.split(loops[-1], [None, tile.columns])
     outer, inner = [*loops[:-1], column_outer], [columns]
     if len(loops) > 1:
         row_outer, rows = schedule.split(loops[-2], [None, tile.rows])
         outer, inner = [*loops[:-2], row_outer, column_outer], [rows, columns]
-    outer = _in_order(outer, plan.order or _choose_order(schedule, block, tile))
+    outer = _in_order(outer, plan.order or _choose_order(schedule, block, tile, lanewise))
     schedule.reorder(*outer, *inner)
     schedule.compute_at(block, outer[-1], preserve_unit_loops=True)
-    _finish_tile(schedule, block, len(outer), lanes, plan.unroll or 1)
+    unroll = plan.unroll or (max(_unrolled(schedule, block)) if lanewise else 1)
+    _finish_tile(schedule, block, len(outer), lanes, unroll)
     _unroll_tile(schedule, inner, lanes)
 
 
-def _choose_order(schedule: s_tir.Schedule, block: Any, tile: Tile) -> Order:
+def _choose_order(schedule: s_tir.Schedule, block: Any, tile: Tile, lanewise: bool) -> Order:
     """Weights that do not stay near the core are read once, the smaller activations again and again.
 
-    Unless that would fetch every line of them several times for narrow columns.
+    So are those of a lane-wise tile, where they stay in registers. Unless that would fetch every line of the
+    activations several times for narrow columns.
     """
-    far = _weight_bytes(schedule, block) > _NEAR_BYTES and 4 * tile.columns >= _CACHE_LINE_BYTES
-    return "columns" if far else "rows"
+    once = lanewise or _weight_bytes(schedule, block) > _NEAR_BYTES
+    return "columns" if once and 4 * tile.columns >= _CACHE_LINE_BYTES else "rows"
 
 
 def _in_order(outer: list[Any], order: Order) -> list[Any]:
@@ -156,21 +163,26 @@ def _unroll_tile(schedule: s_tir.Schedule, loops: list[Any], lanes: int) -> None
         schedule.unroll(loop)
 
 
-def choose_tile(rows: int, columns: int, machine: Machine) -> Tile:
+def choose_tile(rows: int, columns: int, machine: Machine, lanewise: bool = False) -> Tile:
     """The register tile for an output of `rows x columns` (the two innermost extents).
 
     One step of the reduction loads `columns` weights and `rows` activations and needs an instruction for each
     pair of an activation and a vector of weights. The tile that needs the fewest cycles for each output wins,
     by a machine that runs `in_flight` such instructions at a time (fewer leave it waiting) and whose loads
     cost half as much; among equals the smaller one.
+
+    In a `lanewise` reduction, such as a depthwise convolution, every lane has activations of its own.
     """
 
     def cycles(tile: Tile) -> float:
         vectors = -(-tile.columns // machine.lanes)
         instructions = max(tile.rows * vectors, machine.in_flight)
-        return (instructions + 0.5 * (tile.rows + vectors)) / (tile.rows * tile.columns)
+        activations = tile.rows * (vectors if lanewise else 1)
+        return (instructions + 0.5 * (activations + vectors)) / (tile.rows * tile.columns)
 
     tiles = register_tiles(rows, columns, machine)
+    if lanewise:
+        tiles = [tile for tile in tiles if tile.rows <= _MAX_LANEWISE_ROWS]
     return min(tiles, key=lambda tile: (round(cycles(tile), 4), tile.rows * tile.columns, tile.rows))
 
 
@@ -192,12 +204,20 @@ def _divisors(extent: int, limit: int) -> list[int]:
     return [d for d in range(1, min(extent, limit) + 1) if extent % d == 0]
 
 
+def _is_lanewise(schedule: s_tir.Schedule, block: Any) -> bool:
+    """Whether every operand is another one for each element along the innermost output axis."""
+    return all(_runs_along_columns(schedule, block))
+
+
 def _reads_contiguously(schedule: s_tir.Schedule, block: Any) -> bool:
     """Whether some operand is contiguous along the innermost output axis, so that lanes load as vectors."""
+    return any(_runs_along_columns(schedule, block))
+
+
+def _runs_along_columns(schedule: s_tir.Schedule, block: Any) -> Iterator[bool]:
+    """For each operand, whether its last index moves with the innermost output axis."""
     body = schedule.get(block)
     innermost = [v.var for v in body.iter_vars if v.iter_type == IterVar.DataPar][-1]
-    return any(
-        read.region and mentions(read.region[-1].min, innermost)
-        for read in body.reads
-        if not read.source.same_as(body.writes[0].source)
-    )
+    for read in body.reads:
+        if not read.source.same_as(body.writes[0].source):
+            yield bool(read.region) and mentions(read.region[-1].min, innermost)

@@ -130,7 +130,8 @@ def _find_in_vectors(block: Any, isa: Isa) -> tuple[Transposition, int] | None:
     if found is None:
         return None
     bits = int(tvm_ffi.dtype(str(found.source.ty.dtype)).bits)
-    lanes = min(isa.vector_bits // bits, _MAX_BLOCK)
+    # A square block needs as many registers as it has lanes, and some to work with.
+    lanes = min(isa.vector_bits // bits, _MAX_BLOCK, isa.registers // 2)
     if lanes < 2 or min(found.rows, found.columns) < 2 or max(found.rows, found.columns) < lanes:
         return None
     return found, lanes

@@ -8,8 +8,9 @@ import pytest
 from tvm import s_tir, te, tirx
 
 from edgecompile.kernels import math
+from edgecompile.kernels.machine import Machine
 from edgecompile.kernels.schedules.default import schedule_default
-from edgecompile.kernels.schedules.elementwise import vectorize_elementwise
+from edgecompile.kernels.schedules.elementwise import store_lanes, vectorize_elementwise
 from tests.support.kernels import compute
 from tests.support.on_target import Call, isa_of, run_calls
 from tests.support.operators import assert_close, normal
@@ -56,6 +57,22 @@ def _add_column(x: te.Tensor, y: te.Tensor) -> te.Tensor:
 )
 def test_what_gets_lanes(definition: Any, shapes: list[tuple[int, ...]], expected: bool) -> None:
     assert _vectorized(definition, *shapes) is expected
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "registers", "lanes"),
+    [
+        ("int8", "float32", 32, 16),
+        ("int8", "float32", 8, 4),
+        ("float32", "int8", 8, 16),
+        ("bool", "int32", 16, 16),
+    ],
+)
+def test_lanes_by_the_smallest_element(read: str, written: str, registers: int, lanes: int) -> None:
+    x = te.placeholder((64,), read, name="x")
+    y = te.compute((64,), lambda i: x(i).astype(written), name="y")
+    schedule = s_tir.Schedule(te.create_prim_func([x, y]))
+    assert store_lanes(schedule, schedule.get_sblock("y"), Machine(4, registers, 8)) == lanes
 
 
 @pytest.mark.parametrize("extent", [1, 7, 8, 9, 31, 64])

@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecompile.core.target import find_target
 from edgecompile.kernels.compute import Window
 from edgecompile.kernels.intrinsics.multiply_add import MultiplyAdd
+from edgecompile.kernels.intrinsics.select import few_columns_kernels, float_kernel
 from edgecompile.kernels.machine import Machine
-from edgecompile.kernels.schedules.gemm_plan import Product, choose_plan, choose_register_tile
+from edgecompile.kernels.schedules.gemm_plan import (
+    Product,
+    choose_plan,
+    choose_plan_of,
+    choose_register_tile,
+)
 
 AVX512 = Machine(lanes=16, registers=32, in_flight=8, l1_bytes=32768, l2_bytes=1 << 20)
 NEON = Machine(lanes=4, registers=32, in_flight=8)
@@ -74,3 +81,17 @@ def test_many_rows_fill_the_registers(n: int, widest: int) -> None:
 def test_one_row_takes_many_columns() -> None:
     """A matrix-vector product needs as many accumulators as multiply-adds are in flight."""
     assert choose_register_tile(MultiplyAdd(AVX512), AVX512, 1, 1024, 1024) == (1, 128)
+
+
+@pytest.mark.parametrize(("n", "k", "kernel"), [(1, 288, "dot16_float32"), (8, 9, "multiply_add_float32")])
+def test_few_columns_take_the_kernel_of_fewest_cycles(n: int, k: int, kernel: str) -> None:
+    """Many k are summed along vectors; few would cost more to add up than the empty lanes do."""
+    isa = replace(find_target("host").isa, vector_bits=512, registers=32)
+    product = Product((1, 56, 56, n), (1, 56, 56, k), n, k, 4)
+    kernels = [float_kernel(isa), *few_columns_kernels(isa)]
+    assert choose_plan_of(kernels, Machine.of(isa), product).kernel == kernel
+
+
+def test_portable_c_has_lanes_of_columns_only() -> None:
+    isa = replace(find_target("host").isa, vector_bits=512, registers=32, intrinsics=False)
+    assert [kernel.lanes for kernel in few_columns_kernels(isa)] == [4, 8]

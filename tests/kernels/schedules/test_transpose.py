@@ -52,11 +52,14 @@ def test_which_orders_are_transpositions_of_matrices(order: tuple[int, ...]) -> 
     st.integers(1, 40),
     st.sampled_from(["float32", "int8", "int64"]),
     st.sampled_from([128, 256, 512]),
+    st.sampled_from([8, 32]),
     st.booleans(),
 )
-def test_all_extents(batch: int, rows: int, columns: int, dtype: str, bits: int, applied: bool) -> None:
+def test_all_extents(
+    batch: int, rows: int, columns: int, dtype: str, bits: int, registers: int, applied: bool
+) -> None:
     data = np.random.default_rng(rows).integers(-100, 100, (batch, rows, columns)).astype(dtype)
-    isa = replace(HOST, vector_bits=min(bits, HOST.vector_bits))
+    isa = replace(HOST, vector_bits=min(bits, HOST.vector_bits), registers=registers)
 
     def definition(x: te.Tensor) -> te.Tensor:
         moved = transpose(x, (0, 2, 1))
