@@ -26,7 +26,7 @@ from edgecompile.core.artifact import Artifact, Manifest, seal_artifact
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Provenance
 from edgecompile.core.store import staged_directory
-from edgecompile.errors import InputError
+from edgecompile.errors import InputError, Problem, UsageError
 
 if TYPE_CHECKING:
     from edgecompile.core.model import Model
@@ -152,7 +152,7 @@ def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dic
     """Golden vectors and figures of a network that computes in integers; nothing for others.
 
     Raises UnsupportedError (EC4031) when integers shall be exposed and there are none, and UsageError
-    (EC2371) when they are of another type.
+    (EC2371) when they are of another type, or (EC2372) when there are none to be rounded.
     """
     from edgecompile.core.integer import ROUNDING_KEY
     from edgecompile.golden import write_integer_golden
@@ -161,6 +161,9 @@ def _finish_integers(model: Model, options: CompileOptions, golden: Path) -> dic
     if options.io != "float":
         check_exposed(model, options.io)
     if not is_integer(model):
+        if options.rounding is not None:
+            why, fix = "no operator computes in integers", "leave it out, or quantize with --quantize int8"
+            raise UsageError(Problem("EC2372", "nothing is rounded in this network", "--rounding", why, fix))
         return {}
     differences = write_integer_golden(model, golden)
     return {

@@ -51,7 +51,8 @@ class Pruner:
         self._method = find_method(options.method or usual)
         progress("importing", 0, None)
         self.whole = _imported(source, options, self._method.folds_batch_norm)
-        _check_names(self.whole, options.keep_whole)
+        _check_names(self.whole, "--keep-whole", options.keep_whole)
+        _check_names(self.whole, "--remove-layer", options.remove_layers)
         self.model = self.whole
         for name in options.remove_layers:
             self.model = remove_layer(self.model, name)
@@ -211,10 +212,10 @@ def _importance(method: Method) -> Importance:
     return method.make(ProjectedGradients())
 
 
-def _check_names(model: Model, names: Sequence[str]) -> None:
+def _check_names(model: Model, option: str, names: Sequence[str]) -> None:
     known = {str(node.name) for node in model.graph.graph}
     problems = [
-        Problem("EC2529", f"there is no layer '{name}'", "--keep-whole", "", "see `edgecompile inspect`")
+        Problem("EC2529", f"there is no layer '{name}'", option, "", "see `edgecompile inspect`")
         for name in names
         if name not in known
     ]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from edgecompile.compiler import CompileOptions, CompileResult, compile_model, network_name
 from edgecompile.core.artifact import open_artifact
 from edgecompile.core.target import find_target
-from edgecompile.errors import BudgetError, InputError
+from edgecompile.errors import BudgetError, InputError, UsageError
 from edgecompile.execute import CompiledNetwork, load_golden
 from tests.support.elf import undefined_symbols, writable_bytes
 from tests.support.networks import save, small_cnn, stateful_lstm
@@ -181,6 +182,7 @@ int main(void) {
   if (cnn_run(in, out, arena, CNN_ARENA_BYTES - 1) != CNN_ERROR_ARENA_SIZE) return 1;
   if (cnn_run(in, out, arena + 1, CNN_ARENA_BYTES) != CNN_ERROR_ARENA_ALIGN) return 2;
   if (cnn_run(NULL, out, arena, CNN_ARENA_BYTES) != CNN_ERROR_NULL) return 3;
+  if (cnn_run(in, out, NULL, CNN_ARENA_BYTES) != CNN_ERROR_NULL) return 5;
   if (cnn_input_info(0)->bytes != sizeof input || cnn_input_info(1) != NULL) return 4;
   return cnn_run_with(cnn_weights, in, out, arena, CNN_ARENA_BYTES);
 }
@@ -230,6 +232,21 @@ def test_golden_inputs_of_the_user(cnn: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "golden.npz", x=np.ones((2, 3, 12, 11), np.float32))
     with pytest.raises(InputError, match=r"'x' takes \(1, 3, 12, 12\), the data are \(2, 3, 12, 11\)"):
         _compile(cnn, "host", tmp_path / "other.edge", golden=tmp_path / "golden.npz")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rounding": "double"}, r"EC2372.*'--rounding'.*no operator computes in integers.*--quantize int8"),
+        ({"fallback": "cpu"}, r"EC2035.*'--fallback'.*no accelerator beside its CPU.*leave --fallback out"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    cnn: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        _compile(cnn, "host", tmp_path / "out.edge", **options)
+    assert not (tmp_path / "out.edge").exists()
 
 
 def test_the_manifest_names_layers_and_values(built: CompileResult) -> None:

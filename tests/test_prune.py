@@ -118,6 +118,8 @@ def test_layers_that_are_to_stay_whole_do(folder: Path) -> None:
         prune(folder, keep={"macs": 0.3}, keep_whole=["stem"], hard=True)
     with pytest.raises(UsageError, match=r"EC2529.*no layer 'stern'"):
         prune(folder, keep={"macs": 0.3}, keep_whole=["stern"])
+    with pytest.raises(UsageError, match=r"EC2529.*no layer 'stern' at '--remove-layer'"):
+        prune(folder, remove_layers=["stern"])
 
 
 def test_a_score_limits_the_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

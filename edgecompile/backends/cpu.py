@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgecompile.backends.backend import Build, BuildRequest
 from edgecompile.backends.library import write_library
-from edgecompile.backends.pipeline import cpu_passes, demanded_rounding
+from edgecompile.backends.pipeline import check_fallback, cpu_passes, demanded_rounding
 from edgecompile.backends.tflite.backend import tflite_file_passes, write_file
 from edgecompile.core.artifact import Emit
 from edgecompile.core.model import Model
@@ -24,7 +24,8 @@ class CpuBackend:
     tools: tuple[str, ...] = ("tflite", "flatbuffers")
 
     def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
-        """See `Backend`; raises InputError (EC3060) for a rounding mode that does not exist."""
+        """See `Backend`; raises UsageError (EC2035) and InputError (EC3060), see `demanded_rounding`."""
+        check_fallback(request)
         if request.emit == "tflite":
             return tflite_file_passes(request)
         rounding = request.rounding or demanded_rounding(model, request.target)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgecompile.backends.backend import BuildRequest
 from edgecompile.core.integer import ROUNDING_KEY, ROUNDINGS, Rounding
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass, PassRecord, Pipeline
 from edgecompile.core.target import Target
-from edgecompile.errors import InputError, Problem
+from edgecompile.errors import InputError, Problem, UsageError
 from edgecompile.lower.table import lowered_operators
 from edgecompile.passes.canonicalize import canonicalize_passes
 from edgecompile.passes.center_integer_weights import CenterIntegerWeights
@@ -51,6 +52,16 @@ def optimize(
     """
     pipeline = Pipeline(cpu_passes(target, rounding or demanded_rounding(model, target), integer_io))
     return pipeline.run(model, prove_in_onnxruntime if prove else None, dump_dir)
+
+
+def check_fallback(request: BuildRequest) -> None:
+    """Raise UsageError (EC2035) for a fallback where one unit computes everything."""
+    if request.fallback != "none":
+        why = f"{request.target.name} has no accelerator beside its CPU"
+        if request.target.backend == "cuda":
+            why = "the GPU computes all of it"
+        what = f"there is nothing to fall back from on {request.target.name}"
+        raise UsageError(Problem("EC2035", what, "--fallback", why, "leave --fallback out"))
 
 
 def demanded_rounding(model: Model, target: Target) -> Rounding:

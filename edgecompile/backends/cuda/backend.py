@@ -9,7 +9,7 @@ from pathlib import Path
 from edgecompile.backends.backend import Build, BuildRequest
 from edgecompile.backends.cuda.files import describe_gpu
 from edgecompile.backends.cuda.library import write_launcher
-from edgecompile.backends.pipeline import cpu_passes, demanded_rounding
+from edgecompile.backends.pipeline import check_fallback, cpu_passes, demanded_rounding
 from edgecompile.core.artifact import Emit
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass
@@ -26,7 +26,8 @@ class CudaBackend:
     tools: tuple[str, ...] = ()
 
     def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
-        """See `Backend`; raises UsageError (EC2030) for several threads, and InputError (EC3060)."""
+        """See `Backend`; raises UsageError (EC2030, EC2035) and InputError (EC3060)."""
+        check_fallback(request)
         if request.threads > 1:
             what = f"a network for {request.target.name} does not use threads"
             why, fix = "the GPU computes all of it", "leave --threads out"

@@ -157,6 +157,12 @@ def test_threads_are_refused() -> None:
         CudaBackend().passes(model, request("h200", threads=2))
 
 
+def test_a_fallback_is_refused() -> None:
+    model = Model.from_bytes(small_cnn().SerializeToString(), Provenance("net.onnx", "", 0))
+    with pytest.raises(UsageError, match=r"EC2035.*the GPU computes all of it.*leave --fallback out"):
+        CudaBackend().passes(model, replace(request("h200"), fallback="cpu"))
+
+
 def test_a_target_has_to_say_what_its_gpu_is() -> None:
     with pytest.raises(InputError, match=r"EC3020.*add a table \[cuda\]"):
         describe_gpu(replace(find_target("h200"), cuda=None))
