@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgecompile.core.artifact import Emit, Manifest
 from edgecompile.core.target import Target
-from edgecompile.errors import BudgetError, Problem, UnsupportedError, UsageError
+from edgecompile.errors import Problem, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,15 +109,15 @@ def check_exposed(model: Model, wanted: Literal["int8", "int16"]) -> None:
         raise UsageError(*others)
 
 
-def check_budget(manifest: Manifest, options: CompileOptions) -> None:
-    """Raise BudgetError when code and weights exceed the flash, or arena, inputs and outputs the RAM."""
+def over_budget(manifest: Manifest, options: CompileOptions) -> list[Problem]:
+    """Where code and weights exceed the flash (EC6001), or arena, inputs and outputs the RAM (EC6002)."""
     memory = options.target.memory
     borders = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
     needs = (
         ("EC6001", "flash", manifest.memory.flash, options.max_flash or memory.flash_bytes),
         ("EC6002", "RAM", manifest.memory.arena + borders, options.max_ram or memory.ram_bytes),
     )
-    problems = [
+    return [
         Problem(
             code,
             f"the network does not fit the {what} of {options.target.name}",
@@ -126,7 +126,5 @@ def check_budget(manifest: Manifest, options: CompileOptions) -> None:
             "shrink the network, choose a larger target, or compile anyway with --no-budget",
         )
         for code, what, need, limit in needs
-        if limit is not None and need > limit
+        if options.check_budget and limit is not None and need > limit
     ]
-    if problems:
-        raise BudgetError(*problems)

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 from edgecompile import __version__
 from edgecompile.compile_options import (
     CompileOptions,
-    check_budget,
     check_exposed,
     check_threads,
     chosen_form,
     network_name,
+    over_budget,
 )
 from edgecompile.core.artifact import Artifact, Manifest, seal_artifact
 from edgecompile.core.isolate import run_isolated
 from edgecompile.core.model import Provenance
 from edgecompile.core.store import staged_directory
-from edgecompile.errors import InputError, Problem, UsageError
+from edgecompile.errors import BudgetError, InputError, Problem, UsageError
 
 if TYPE_CHECKING:
     from edgecompile.core.model import Model
@@ -62,16 +62,30 @@ class _Built:
     report: dict[str, Any]
 
 
+class _TunedTooLargeError(BudgetError):
+    """With tuning records the network does not fit; the built-in kernels may need less room."""
+
+
 def compile_model(source: str, options: CompileOptions, output: Path) -> CompileResult:
     """Compile `source` (x.onnx, x.tflite, x.pt2 or module:function) into the artifact folder `output`.
 
-    Raises EdgeCompileError subclasses; on any of them `output` is as it was before.
+    Tuning records are not used where only without them the network fits. Raises EdgeCompileError subclasses;
+    on any of them `output` is as it was before.
     """
+    check_threads(options)
+    try:
+        return _compile(source, options, output)
+    except _TunedTooLargeError as error:
+        too_large = "; ".join(f"{problem.what}: {problem.why}" for problem in error.problems)
+    note = f"tuning records were not used, because with them {too_large}"
+    return _compile(source, replace(options, tuned=False), output, [note])
+
+
+def _compile(source: str, options: CompileOptions, output: Path, notes: Sequence[str] = ()) -> CompileResult:
     from edgecompile.frontend.load import import_limits
 
     name = network_name(options.name or source)
     limits = import_limits(source)
-    check_threads(options)
     with staged_directory(output) as staging:
         imported = run_isolated(
             import_canonical,
@@ -86,8 +100,10 @@ def compile_model(source: str, options: CompileOptions, output: Path) -> Compile
         built = run_isolated(
             build_artifact, imported, name, options, staging, task=f"compiling {source}", without=("torch",)
         )
-        if options.check_budget:
-            check_budget(built.manifest, options)
+        problems = over_budget(built.manifest, options)
+        if problems:
+            raise (_TunedTooLargeError if built.report["tuning"]["by_record"] else BudgetError)(*problems)
+        built.report["notes"] += notes
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
         manifest = seal_artifact(staging, built.manifest, options.target)
     return CompileResult(Artifact(output, manifest), built.report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from edgecompile.cli.main import main
 from edgecompile.compiler import CompileOptions, compile_model
 from edgecompile.core.target import find_target
-from edgecompile.errors import UnsupportedError
+from edgecompile.errors import BudgetError, UnsupportedError
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.journal import Journal, read_journal
 from edgecompile.tuning.record import Trial
@@ -120,3 +121,26 @@ def test_the_verb(network: str, tmp_path: Path, capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["metric"] == "seconds"
     assert main([*arguments, "--time", "soon"]) == 2
     assert "error[EC2501] bad option value at '--time': 'soon' is not a time" in capsys.readouterr().err
+
+
+def test_records_are_not_used_where_only_without_them_the_network_fits(network: str, tmp_path: Path) -> None:
+    """Larger tiles are longer code."""
+    with Journal(tmp_path / "records" / "large.jsonl") as journal:
+        for task in [found.task for found in list_tasks(network, options(tmp_path, 1))]:
+            most = max(task.candidates, key=lambda knobs: knobs.get("rows", 0) * knobs.get("columns", 0))
+            journal.append([Trial(task.workload.key, "host", "seconds", most, 1.0, "me", {})])
+    target, records = find_target("host"), tmp_path / "records"
+    plain = compile_model(network, CompileOptions(target, tuned=False), tmp_path / "plain.edge")
+    needed = plain.artifact.manifest.memory
+    free = compile_model(network, CompileOptions(target, records=records), tmp_path / "free.edge")
+    assert free.artifact.manifest.memory.flash > needed.flash
+    tight = CompileOptions(target, records=records, max_flash=needed.flash)
+    result = compile_model(network, tight, tmp_path / "tight.edge")
+    assert result.artifact.manifest.memory == needed
+    said = (
+        "tuning records were not used, because with them the network does not fit the flash of host: it needs"
+    )
+    assert result.report["notes"][-1].startswith(said)
+    with pytest.raises(BudgetError, match=r"EC6001.*does not fit the flash of host"):
+        compile_model(network, replace(tight, max_flash=1024), tmp_path / "small.edge")
+    assert not (tmp_path / "small.edge").exists()
