@@ -25,7 +25,7 @@ class CpuBackend:
 
     def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
         """See `Backend`; raises UsageError (EC2035) and InputError (EC3060), see `demanded_rounding`."""
-        check_fallback(request)
+        check_fallback(request, "it has no accelerator beside its CPU")
         if request.emit == "tflite":
             return tflite_file_passes(request)
         rounding = request.rounding or demanded_rounding(model, request.target)

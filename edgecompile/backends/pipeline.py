@@ -54,12 +54,9 @@ def optimize(
     return pipeline.run(model, prove_in_onnxruntime if prove else None, dump_dir)
 
 
-def check_fallback(request: BuildRequest) -> None:
-    """Raise UsageError (EC2035) for a fallback where one unit computes everything."""
+def check_fallback(request: BuildRequest, why: str) -> None:
+    """Raise UsageError (EC2035) for a fallback where one unit computes everything, and say `why`."""
     if request.fallback != "none":
-        why = f"{request.target.name} has no accelerator beside its CPU"
-        if request.target.backend == "cuda":
-            why = "the GPU computes all of it"
         what = f"there is nothing to fall back from on {request.target.name}"
         raise UsageError(Problem("EC2035", what, "--fallback", why, "leave --fallback out"))
 

@@ -27,7 +27,7 @@ class CudaBackend:
 
     def passes(self, model: Model, request: BuildRequest) -> Sequence[Pass]:
         """See `Backend`; raises UsageError (EC2030, EC2035) and InputError (EC3060)."""
-        check_fallback(request)
+        check_fallback(request, "the GPU computes all of it")
         if request.threads > 1:
             what = f"a network for {request.target.name} does not use threads"
             why, fix = "the GPU computes all of it", "leave --threads out"
