@@ -54,9 +54,8 @@ def worker(
     from edgecompile.core.target import find_target
     from edgecompile.devices.open import open_device
     from edgecompile.tuning.fleet_access import read_access
-    from edgecompile.tuning.fleet_worker import run_worker, usual_name
+    from edgecompile.tuning.fleet_worker import run_worker, usual_builders, usual_name
     from edgecompile.tuning.measure import Bench
-    from edgecompile.tuning.pool import usual_builders
 
     access = read_access(file, insecure)
     bench = None
@@ -65,7 +64,7 @@ def worker(
         opened = open_device(device, chosen)
         bench = Bench(chosen, opened, opened.metric)
     place = bench.device.name if bench else ""
-    count = usual_builders([place]) if builders is None else builders
+    count = usual_builders(place) if builders is None else builders
     run_worker(access, name or usual_name(place), count, bench, _announce)
 
 

@@ -291,3 +291,8 @@ def _lane() -> Lane:
 def usual_name(device: str) -> str:
     """A worker's name: its machine, and its device."""
     return "-".join(filter(None, (os.uname().nodename, device)))
+
+
+def usual_builders(device: str) -> int:
+    """One for each core; a device that is this machine needs a core to itself."""
+    return max(1, (os.cpu_count() or 1) - (device == "local"))

@@ -1,8 +1,8 @@
 """Devices that measure side by side, and the processes that build for them.
 
-A batch is built by whichever builder is free, then measured by whichever device is. While one batch is
-measured the next one is built. A device that fails again and again is left out, and another one measures what
-it had; only when none is left the session ends.
+A batch is built by whichever builder is free, one for each core, then measured by whichever device is. While
+one batch is measured the next ones are built; this machine measures on a core of its own. A device that fails
+again and again is left out, and another one measures what it had; only when none is left the session ends.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import queue
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -75,10 +76,10 @@ class Pool:
         self.lanes = [Lane(Bench(target, device, self.metric), _PAUSE_S) for device in devices]
         self._ending = threading.Event()
         self._futures: list[Future[Measured]] = []
-        self._builders = builders or [
-            Builder(tasks, target, devices[0])
-            for _ in range(usual_builders(device.name for device in devices))
-        ]
+        cores = os.cpu_count() or 1
+        self._builders = builders or [Builder(tasks, target, devices[0]) for _ in range(cores)]
+        # Whoever builds or measures on this machine takes one.
+        self._cores = nullcontext() if builders else threading.Semaphore(cores)
         self._free_builders: queue.Queue[ProgramBuilder] = queue.Queue()
         # None when no lane is left.
         self._free_lanes: queue.Queue[Lane | None] = queue.Queue()
@@ -175,7 +176,8 @@ class Pool:
         with tempfile.TemporaryDirectory(prefix="edgecompile-") as folder:
             builder = self._free_builders.get()
             try:
-                programs = builder.build(task, chosen, Path(folder))
+                with self._cores:
+                    programs = builder.build(task, chosen, Path(folder))
                 if len(programs) != 1:
                     _require_room(folder)
             finally:
@@ -193,7 +195,8 @@ class Pool:
         """What the first device makes of it that can, and which one that was."""
         while (lane := self._free_lanes.get()) is not None:
             try:
-                return use(lane), lane.described
+                with self._cores if lane.name == "local" else nullcontext():
+                    return use(lane), lane.described
             except DeviceError:
                 if not lane.out:
                     raise
@@ -208,11 +211,6 @@ class Pool:
         fix = "attach one, then give the same command again: it goes on from the records"
         names = ", ".join(lane.name for lane in self.lanes)
         raise DeviceError(Problem("EC7012", "no device is left to measure on", names, reasons, fix))
-
-
-def usual_builders(devices: Iterable[str]) -> int:
-    """One for each core; a device that is this machine needs a core to itself."""
-    return max(1, (os.cpu_count() or 1) - ("local" in devices))
 
 
 def _require_room(folder: str) -> None:

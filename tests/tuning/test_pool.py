@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -99,6 +100,34 @@ def test_devices_measure_at_the_same_time() -> None:
         pool.submit(0, (10,))
         pool.submit(1, (10,))
         assert {pool.result().device for _ in range(2)} == {"a: well", "b: well"}
+
+
+@pytest.mark.parametrize(("name", "most"), [("local", 1), ("ssh://me@board", 2)])
+def test_this_machine_measures_on_a_core_of_its_own(
+    name: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one core, a program is built while another device measures, but not while this machine does."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    lock, working, seen = threading.Lock(), [0], [0]
+
+    def work() -> None:
+        with lock:
+            working[0] += 1
+            seen[0] = max(seen[0], working[0])
+        time.sleep(0.02)
+        with lock:
+            working[0] -= 1
+
+    def build(*arguments: Any) -> list[Trials]:
+        work()
+        return [trials(3)]
+
+    monkeypatch.setattr(NoBuilder, "build", build)
+    with made(Scripted(TIMES, name=name, before=lambda run: work())) as pool:
+        for task in range(8):
+            pool.submit(task, (10, 20))
+        assert [pool.result().task for _ in range(8)] == list(range(8))
+    assert seen[0] == most
 
 
 def test_a_board_that_starts_again_measures_on() -> None:
