@@ -7,6 +7,7 @@ must not have; it makes the further copies, and has no threads.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -85,6 +86,8 @@ def _serve(function: Callable[..., Any], link: Connection) -> NoReturn:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)
+        # A collection in a further copy would write to all that is there, and so copy every page of it.
+        gc.freeze()
         while True:
             arguments, timeout_s = link.recv()
             link.send(_call(function, arguments, timeout_s))

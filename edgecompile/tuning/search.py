@@ -28,8 +28,8 @@ _IMPROVEMENT = 0.01
 class Search:
     """The state of one task: what was measured (None: failed), and what it taught `model`.
 
-    `pending` was proposed, and nothing has been heard of it yet. With a `goal`, the task is done after so
-    many trials, and not before.
+    `pending` was proposed, and nothing has been heard of it yet. `best` is the place of the fastest
+    candidate. With a `goal`, the task is done after so many trials, and not before.
     """
 
     task: Task
@@ -38,8 +38,10 @@ class Search:
     goal: int | None = None
     values: dict[int, float | None] = field(default_factory=dict)
     pending: set[int] = field(default_factory=set)
+    best: int | None = None
     _stale: int = 0
     _predicted: Array | None = None
+    _hoped: float | None = None
 
     @property
     def predicted(self) -> Array:
@@ -59,12 +61,6 @@ class Search:
         return self.values.get(0)
 
     @property
-    def best(self) -> int | None:
-        """The place of the fastest candidate."""
-        known = {index: value for index, value in self.values.items() if value is not None}
-        return min(known, key=lambda index: (known[index], index), default=None)
-
-    @property
     def best_value(self) -> float | None:
         """The value of the fastest candidate."""
         return None if self.best is None else self.values[self.best]
@@ -82,11 +78,11 @@ class Search:
         Infinity before there is any figure.
         """
         best = math.inf if self.best_value is None else self.best_value
-        left = [place for place in range(len(self.task.candidates)) if place not in self.values]
-        if self.is_done or not left or self.default is None or not self.model.is_trained:
+        if self.is_done:
             return best
-        gain = float(self.predicted[left].max())
-        return min(best, float(self.default * 2.0**-gain))
+        if self._hoped is None:
+            self._hoped = self._least_of_rest()
+        return min(best, self._hoped)
 
     @property
     def is_done(self) -> bool:
@@ -94,6 +90,13 @@ class Search:
         if self.tried >= len(self.task.candidates):
             return True
         return self._stale >= _PLATEAU_BATCHES if self.goal is None else self.tried >= self.goal
+
+    def _least_of_rest(self) -> float:
+        """What the model expects of the fastest candidate without a figure; infinity where it cannot say."""
+        left = [place for place in range(len(self.task.candidates)) if place not in self.values]
+        if not left or self.default is None or not self.model.is_trained:
+            return math.inf
+        return float(self.default * 2.0 ** -float(self.predicted[left].max()))
 
     def propose(self, count: int) -> list[int]:
         """Up to `count` candidates that were not proposed yet, the default first of all."""
@@ -116,6 +119,8 @@ class Search:
         before = self.best_value
         self.values |= values
         self.pending -= values.keys()
+        known = {index: value for index, value in self.values.items() if value is not None}
+        self.best = min(known, key=lambda index: (known[index], index), default=None)
         after = self.best_value
         better = after is not None and (before is None or after < before * (1 - _IMPROVEMENT))
         self._stale = 0 if better else self._stale + 1
@@ -124,3 +129,4 @@ class Search:
             gains = gains_of([self.values[index] for index in indices], self.default)
             self.model.fit(Measured(self.task.features[indices], gains))
             self._predicted = None
+        self._hoped = None

@@ -32,7 +32,9 @@ def search(name: str, values: Sequence[float | None], weight: int = 1) -> Search
     """A task of 5 candidates whose figures by themselves are known."""
     candidates = [{"tile": place} for place in range(SIZE)]
     task = Task(Workload({"name": name}), candidates, np.zeros((SIZE, 1), np.float32), weight)
-    return Search(task, CostModel(), np.random.default_rng(0), values=dict(enumerate(values)))
+    search = Search(task, CostModel(), np.random.default_rng(0))
+    search.record(dict(enumerate(values)))
+    return search
 
 
 @dataclass
