@@ -8,7 +8,8 @@ from typing import Any
 
 from edgecompile.backends.backend import Build, BuildRequest
 from edgecompile.backends.elf import flash_bytes
-from edgecompile.core.artifact import Manifest, MemoryFigures, StepInfo
+from edgecompile.backends.manifest import make_manifest
+from edgecompile.core.artifact import MemoryFigures, StepInfo
 from edgecompile.core.model import Model
 from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
@@ -40,7 +41,11 @@ def write_library(
     flash = sum(flash_bytes(path) for path in objects)
     if emit == "lib":
         toolchain.archive(objects, folder / "lib" / f"lib{name}.a")
-    return Build(_manifest(built, model, request, flash), _figures(built, toolchain))
+    plan = built.storage.plan
+    memory = MemoryFigures(plan.arena_bytes, plan.lower_bound, len(built.storage.weights), flash)
+    steps = step_infos(built.program)
+    manifest = make_manifest(model, request, memory, built.alignment, steps, request.threads)
+    return Build(manifest, _figures(built, toolchain))
 
 
 def _write_sources(built: BuiltNetwork, name: str, emit: str, folder: Path) -> None:
@@ -116,25 +121,6 @@ def bytes_as_c(data: bytes) -> str:
     """What stands between the braces of an array of bytes; C knows no empty ones."""
     rows = [data[i : i + 20] for i in range(0, len(data), 20)]
     return ",\n".join("  " + ", ".join(f"{byte}" for byte in row) for row in rows) or "  0"
-
-
-def _manifest(built: BuiltNetwork, model: Model, request: BuildRequest, flash: int) -> Manifest:
-    plan = built.storage.plan
-    memory = MemoryFigures(plan.arena_bytes, plan.lower_bound, len(built.storage.weights), flash)
-    return Manifest(
-        name=request.name,
-        target=request.target.name,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        memory=memory,
-        align=built.alignment,
-        entry=f"{request.name}_run",
-        steps=step_infos(built.program),
-        emit=request.emit,
-        tools={},
-        model_sha256=model.provenance.sha256,
-        threads=request.threads,
-    )
 
 
 def step_infos(program: Program) -> tuple[StepInfo, ...]:

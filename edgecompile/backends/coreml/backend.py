@@ -13,7 +13,7 @@ from edgecompile.backends.coreml.constraints import TABLE
 from edgecompile.backends.coreml.evaluator.program import WEIGHTS, Program, read_program
 from edgecompile.backends.coreml.pipeline import coreml_passes
 from edgecompile.backends.coreml.tool import write_network
-from edgecompile.backends.files import file_manifest
+from edgecompile.backends.manifest import make_manifest
 from edgecompile.core.artifact import Emit, Manifest, MemoryFigures
 from edgecompile.core.model import Model
 from edgecompile.core.pipeline import Pass
@@ -68,8 +68,8 @@ def _manifest(model: Model, request: BuildRequest, package: Path, program: Progr
     weights = sizes.get(package / WEIGHTS, 0)
     quantized = any(operation.type == "quantize" for operation in program.operations)
     tolerance = QUANTIZED_TOLERANCE if quantized else TOLERANCE
-    return file_manifest(
-        model, request, MemoryFigures(0, 0, weights, sum(sizes.values())), _ALIGNMENT, tolerance
+    return make_manifest(
+        model, request, MemoryFigures(0, 0, weights, sum(sizes.values())), _ALIGNMENT, tolerance=tolerance
     )
 
 

@@ -12,6 +12,7 @@ from edgecompile.backends.backend import Build, BuildRequest
 from edgecompile.backends.cuda.files import ALIGN, DATA, FOLDER, KERNELS, compile_launcher
 from edgecompile.backends.elf import flash_bytes
 from edgecompile.backends.library import bytes_as_c, step_infos
+from edgecompile.backends.manifest import make_manifest
 from edgecompile.core.artifact import Manifest, MemoryFigures
 from edgecompile.core.model import Model
 from edgecompile.lower.build_gpu import GpuNetwork
@@ -48,7 +49,11 @@ def write_launcher(
     if emit == "lib":
         toolchain.archive(objects, folder / "lib" / f"lib{name}.a")
     flash = sum(map(flash_bytes, objects))
-    return Build(_manifest(network, model, request, flash), _figures(network, binary, toolchain))
+    plan = network.storage.plan
+    memory = MemoryFigures(plan.arena_bytes, plan.lower_bound, len(network.storage.weights), flash)
+    align, steps = request.target.codegen.align, step_infos(network.program)
+    manifest = make_manifest(model, request, memory, align, steps, tolerance=_tolerance(model))
+    return Build(manifest, _figures(network, binary, toolchain))
 
 
 def _as_c(symbol: str, data: bytes) -> str:
@@ -58,24 +63,6 @@ __attribute__((aligned({ALIGN}), visibility("hidden"))) const unsigned char {sym
 {bytes_as_c(data)}
 }};
 """
-
-
-def _manifest(network: GpuNetwork, model: Model, request: BuildRequest, flash: int) -> Manifest:
-    plan = network.storage.plan
-    return Manifest(
-        name=request.name,
-        target=request.target.name,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        memory=MemoryFigures(plan.arena_bytes, plan.lower_bound, len(network.storage.weights), flash),
-        align=request.target.codegen.align,
-        entry=f"{request.name}_run",
-        steps=step_infos(network.program),
-        emit=request.emit,
-        tools={},
-        model_sha256=model.provenance.sha256,
-        tolerance=_tolerance(model),
-    )
 
 
 def _tolerance(model: Model) -> float:

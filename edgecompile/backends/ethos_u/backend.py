@@ -22,8 +22,8 @@ from edgecompile.backends.ethos_u.partition import (
     segments_of,
 )
 from edgecompile.backends.ethos_u.vela import Compiled, combine_estimates, compile_network
-from edgecompile.backends.files import file_manifest
 from edgecompile.backends.library import write_library
+from edgecompile.backends.manifest import make_manifest
 from edgecompile.backends.tflite.backend import ALIGNMENT
 from edgecompile.backends.tflite.export import check_quantized, export_nodes
 from edgecompile.backends.tflite.pipeline import ROUNDING, tflite_passes
@@ -202,4 +202,4 @@ def _write_file(
     memories = compiled.estimates["memories"]
     arena = memories.get("sram", {"used_bytes": 0})["used_bytes"]
     memory = MemoryFigures(arena, arena, len(compiled.file), len(compiled.file))
-    return Build(file_manifest(model, request, memory, ALIGNMENT), figures)
+    return Build(make_manifest(model, request, memory, ALIGNMENT), figures)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecompile.backends.backend import Build, BuildRequest
-from edgecompile.backends.files import file_manifest
+from edgecompile.backends.manifest import make_manifest
 from edgecompile.backends.qualcomm.compiler import PACKAGE, compile_network, file_name
 from edgecompile.backends.qualcomm.constraints import TABLE
 from edgecompile.backends.qualcomm.pipeline import htp_passes
@@ -62,7 +62,7 @@ class HexagonBackend:
         notice = _NOTICE.format(file=file, sdk=context.sdk)
         (folder / NOTICE).write_text(notice, encoding="utf-8")
         size = len(context.model)
-        manifest = file_manifest(model, request, MemoryFigures(0, 0, size, size), tolerance=TOLERANCE)
+        manifest = make_manifest(model, request, MemoryFigures(0, 0, size, size), tolerance=TOLERANCE)
         return Build(manifest, {"qnn_sdk": context.sdk, "notice": " ".join(notice.split())})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecompile.backends.backend import Build, BuildRequest
-from edgecompile.backends.files import file_manifest
+from edgecompile.backends.manifest import make_manifest
 from edgecompile.backends.tflite.export import export_tflite
 from edgecompile.backends.tflite.pipeline import ROUNDING, tflite_passes
 from edgecompile.core.artifact import MemoryFigures
@@ -30,4 +30,4 @@ def write_file(model: Model, request: BuildRequest, folder: Path) -> Build:
     """Write NAME.tflite. Raises UnsupportedError (EC4540) with every node that cannot be in it."""
     data = export_tflite(model)
     (folder / f"{request.name}.tflite").write_bytes(data)
-    return Build(file_manifest(model, request, MemoryFigures(0, 0, len(data), len(data)), ALIGNMENT), {})
+    return Build(make_manifest(model, request, MemoryFigures(0, 0, len(data), len(data)), ALIGNMENT), {})
