@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,8 +30,8 @@ class CompileOptions:
     The network can run on up to `threads` threads. For a quantized network, `rounding` overrides what the
     file and the target say, and `io` "int8" or "int16" makes its inputs and outputs integers, of that type.
     `records` is a folder of tuning records, which count beside those that are shipped; without `tuned`
-    neither do, and all kernels are built by the built-in choice. `fallback` says who
-    computes what an accelerator cannot: with "none" such a network is refused.
+    neither do, and all kernels are built by the built-in choice, as are those of `untuned_layers`. `fallback`
+    says who computes what an accelerator cannot: with "none" such a network is refused.
     """
 
     target: Target
@@ -51,6 +51,7 @@ class CompileOptions:
     io: Literal["float", "int8", "int16"] = "float"
     records: Path | None = None
     tuned: bool = True
+    untuned_layers: Collection[str] = ()
     fallback: Literal["none", "cpu"] = "none"
 
 
@@ -111,11 +112,10 @@ def check_exposed(model: Model, wanted: Literal["int8", "int16"]) -> None:
 
 def over_budget(manifest: Manifest, options: CompileOptions) -> list[Problem]:
     """Where code and weights exceed the flash (EC6001), or arena, inputs and outputs the RAM (EC6002)."""
-    memory = options.target.memory
-    borders = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
+    flash = options.max_flash or options.target.memory.flash_bytes
     needs = (
-        ("EC6001", "flash", manifest.memory.flash, options.max_flash or memory.flash_bytes),
-        ("EC6002", "RAM", manifest.memory.arena + borders, options.max_ram or memory.ram_bytes),
+        ("EC6001", "flash", manifest.memory.flash, flash),
+        ("EC6002", "RAM", manifest.memory.arena + _border_bytes(manifest), _max_ram(options)),
     )
     return [
         Problem(
@@ -128,3 +128,26 @@ def over_budget(manifest: Manifest, options: CompileOptions) -> list[Problem]:
         for code, what, need, limit in needs
         if options.check_budget and limit is not None and need > limit
     ]
+
+
+def crowded_layers(manifest: Manifest, in_use: Sequence[int], options: CompileOptions) -> frozenset[str]:
+    """The layers that by themselves need more RAM than there is; `in_use` of the arena is each step's.
+
+    Without `in_use`, which some backends do not know, there are none.
+    """
+    limit, borders = _max_ram(options), _border_bytes(manifest)
+    return frozenset(
+        layer
+        for step, used in zip(manifest.steps, in_use, strict=False)
+        if limit is not None and used + borders > limit
+        for layer in step.layers
+    )
+
+
+def _max_ram(options: CompileOptions) -> int | None:
+    return options.max_ram or options.target.memory.ram_bytes
+
+
+def _border_bytes(manifest: Manifest) -> int:
+    """What the caller has to have beside the arena."""
+    return sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))

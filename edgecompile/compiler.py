@@ -7,7 +7,7 @@ The parent process only checks, decides and moves files into place. Importing an
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from edgecompile.compile_options import (
     check_exposed,
     check_threads,
     chosen_form,
+    crowded_layers,
     network_name,
     over_budget,
 )
@@ -63,25 +64,36 @@ class _Built:
 
 
 class _TunedTooLargeError(BudgetError):
-    """With tuning records the network does not fit; the built-in kernels may need less room."""
+    """With tuning records the network does not fit; the built-in kernels may need less room.
+
+    Those of `layers` are built by records, and need more RAM than there is.
+    """
+
+    def __init__(self, problems: Sequence[Problem], layers: Collection[str]) -> None:
+        super().__init__(*problems)
+        self.layers = sorted(layers)
 
 
 def compile_model(source: str, options: CompileOptions, output: Path) -> CompileResult:
     """Compile `source` (x.onnx, x.tflite, x.pt2 or module:function) into the artifact folder `output`.
 
-    Tuning records are not used where only without them the network fits. Raises EdgeCompileError subclasses;
-    on any of them `output` is as it was before.
+    Tuning records are not used where only without them the network fits: at first those of layers that need
+    too much RAM, then all. Raises EdgeCompileError subclasses; on any of them `output` is as it was before.
     """
     check_threads(options)
-    try:
-        return _compile(source, options, output)
-    except _TunedTooLargeError as error:
-        too_large = "; ".join(f"{problem.what}: {problem.why}" for problem in error.problems)
-    note = f"tuning records were not used, because with them {too_large}"
-    return _compile(source, replace(options, tuned=False), output, [note])
+    notes: list[str] = []
+    while True:
+        try:
+            return _compile(source, options, output, notes)
+        except _TunedTooLargeError as error:
+            too_large = "; ".join(f"{problem.what}: {problem.why}" for problem in error.problems)
+            of = f" of {', '.join(error.layers)}" if error.layers else ""
+            notes.append(f"the tuning records{of} were not used, because with them {too_large}")
+            untuned = {*options.untuned_layers, *error.layers}
+            options = replace(options, untuned_layers=untuned, tuned=bool(error.layers))
 
 
-def _compile(source: str, options: CompileOptions, output: Path, notes: Sequence[str] = ()) -> CompileResult:
+def _compile(source: str, options: CompileOptions, output: Path, notes: Sequence[str]) -> CompileResult:
     from edgecompile.frontend.load import import_limits
 
     name = network_name(options.name or source)
@@ -100,13 +112,22 @@ def _compile(source: str, options: CompileOptions, output: Path, notes: Sequence
         built = run_isolated(
             build_artifact, imported, name, options, staging, task=f"compiling {source}", without=("torch",)
         )
-        problems = over_budget(built.manifest, options)
-        if problems:
-            raise (_TunedTooLargeError if built.report["tuning"]["by_record"] else BudgetError)(*problems)
+        _check_budget(built, options)
         built.report["notes"] += notes
         (staging / "report.json").write_text(json.dumps(built.report, indent=2, sort_keys=True) + "\n")
         manifest = seal_artifact(staging, built.manifest, options.target)
     return CompileResult(Artifact(output, manifest), built.report)
+
+
+def _check_budget(built: _Built, options: CompileOptions) -> None:
+    """Raise BudgetError for an artifact that is too large, _TunedTooLargeError for one with tuned kernels."""
+    problems = over_budget(built.manifest, options)
+    tuned = [layer for entry in built.report["tuning"]["by_record"] for layer in entry["layers"]]
+    if problems and tuned:
+        crowded = crowded_layers(built.manifest, built.report.get("arena_in_use", ()), options)
+        raise _TunedTooLargeError(problems, crowded.intersection(tuned))
+    if problems:
+        raise BudgetError(*problems)
 
 
 def import_canonical(source: str, options: CompileOptions, golden: Path) -> _Imported:
@@ -139,7 +160,8 @@ def build_artifact(imported: _Imported, name: str, options: CompileOptions, fold
 
     target = options.target
     backend = find_backend(target)
-    selection = select(target, options.records) if options.tuned else Selection({})
+    tuned = options.tuned
+    selection = select(target, options.records, options.untuned_layers) if tuned else Selection({})
     request = BuildRequest(
         name,
         target,

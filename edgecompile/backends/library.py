@@ -15,6 +15,7 @@ from edgecompile.core.target import Target
 from edgecompile.core.tensor import TensorInfo
 from edgecompile.lower.build import BuiltNetwork
 from edgecompile.lower.program import Program
+from edgecompile.lower.storage import Storage
 from edgecompile.toolchain.base import Toolchain
 
 # Optimise the entry for size: it is straight-line calls. C kernels are worth all the speed there is.
@@ -136,13 +137,23 @@ def step_infos(program: Program) -> tuple[StepInfo, ...]:
     )
 
 
+def arena_figures(storage: Storage) -> dict[str, Any]:
+    """For the report: where everything is in the arena, and how many bytes of it are in use at each step."""
+    plan = storage.plan
+    # The plan ends with the last step that needs any.
+    rest = [0] * (len(storage.program.steps) - len(plan.live))
+    return {
+        "arena_map": [{"buffer": name, "offset": plan.offsets[name]} for name in sorted(plan.offsets)],
+        "arena_in_use": [*plan.live, *rest],
+    }
+
+
 def _figures(built: BuiltNetwork, toolchain: Toolchain) -> dict[str, Any]:
     """The memory map and tools for the report."""
-    offsets = built.storage.plan.offsets
-    return {
-        "kernels": len({step.symbol for step in built.program.steps if step.symbol}),
-        "steps": len(built.program.steps),
-        "parallel_steps": sum(step.parts > 1 for step in built.program.steps),
-        "arena_map": [{"buffer": name, "offset": offsets[name]} for name in sorted(offsets)],
+    steps = built.program.steps
+    return arena_figures(built.storage) | {
+        "kernels": len({step.symbol for step in steps if step.symbol}),
+        "steps": len(steps),
+        "parallel_steps": sum(step.parts > 1 for step in steps),
         "toolchain": toolchain.version(),
     }

@@ -43,8 +43,13 @@ def _describe(artifact: Artifact, record: dict[str, Any], verified: Verification
         *(f"note: {note}" for note in record.get("notes", ())),
     ]
     if manifest.steps:
-        rows = [(step.symbol or "(copy)", " + ".join(step.layers)) for step in manifest.steps]
-        lines += ["", ui.table(("KERNEL", "LAYERS"), rows)]
+        # Not every backend knows it.
+        in_use = [ui.size(used) for used in record.get("arena_in_use", ())] or [""] * len(manifest.steps)
+        rows = [
+            (step.symbol or "(copy)", used, " + ".join(step.layers))
+            for step, used in zip(manifest.steps, in_use, strict=True)
+        ]
+        lines += ["", ui.table(("KERNEL", "ARENA IN USE", "LAYERS"), rows)]
     return "\n".join(lines)
 
 

@@ -31,6 +31,11 @@ class Group:
     kind: Kind
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """What the nodes are called."""
+        return tuple(node.name or node.op_type for node in self.nodes)
+
+    @property
     def outputs(self) -> tuple[ir.Value, ...]:
         """Values that somebody outside reads."""
         inside = set(self.nodes)

@@ -133,8 +133,7 @@ class _Builder:
             self._add_weight(name, array)
         self.values.update({str(value.name): tensor_info(value) for value in group.outputs})
         symbol = self._symbol_for(group, kernel.function)
-        layers = tuple(node.name or node.op_type for node in group.nodes)
-        step = Step(symbol, layers, kernel.reads, kernel.writes, in_place=kernel.in_place)
+        step = Step(symbol, group.layers, kernel.reads, kernel.writes, in_place=kernel.in_place)
         self.steps.append(step)
 
     def _add_function(self, node: ir.Node) -> None:

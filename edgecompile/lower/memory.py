@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from edgecompile.lower.program import Program
 
@@ -29,11 +30,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """`offsets` in the arena by buffer name; sizes in bytes. `lower_bound` is the peak of live bytes."""
+    """`offsets` in the arena by buffer name; sizes in bytes. `live` are the bytes in use at each step."""
 
     offsets: dict[str, int]
     arena_bytes: int
-    lower_bound: int
+    live: tuple[int, ...]
+
+    @property
+    def lower_bound(self) -> int:
+        """The most that is in use at one step: no plan can be smaller."""
+        return max(self.live, default=0)
 
 
 def workspace_name(step: int) -> str:
@@ -46,10 +52,10 @@ def plan_memory(intervals: Iterable[Interval], align: int) -> MemoryPlan:
     buffers = [
         Interval(i.name, -(-i.nbytes // align) * align, i.first, i.last) for i in intervals if i.nbytes > 0
     ]
-    bound = lower_bound(buffers)
+    live = live_bytes(buffers)
     order = min(_orders(buffers), key=lambda candidate: _height(candidate, _first_fit(candidate)))
-    offsets = _improve(order, bound)
-    return MemoryPlan(offsets, _height(buffers, offsets), bound)
+    offsets = _improve(order, max(live, default=0))
+    return MemoryPlan(offsets, _height(buffers, offsets), live)
 
 
 def _improve(order: list[Interval], bound: int) -> dict[str, int]:
@@ -75,17 +81,13 @@ def _height(buffers: Sequence[Interval], offsets: dict[str, int]) -> int:
     return max((offsets[b.name] + b.nbytes for b in buffers), default=0)
 
 
-def lower_bound(buffers: Sequence[Interval]) -> int:
-    """The largest sum of bytes live at one step: no plan can be smaller."""
-    change: dict[int, int] = {}
+def live_bytes(buffers: Sequence[Interval]) -> tuple[int, ...]:
+    """The bytes of all buffers that exist at each step, from step 0 to the last one of any buffer."""
+    change = [0] * (max((buffer.last for buffer in buffers), default=-1) + 2)
     for buffer in buffers:
-        change[buffer.first] = change.get(buffer.first, 0) + buffer.nbytes
-        change[buffer.last + 1] = change.get(buffer.last + 1, 0) - buffer.nbytes
-    peak = live = 0
-    for step in sorted(change):
-        live += change[step]
-        peak = max(peak, live)
-    return peak
+        change[buffer.first] += buffer.nbytes
+        change[buffer.last + 1] -= buffer.nbytes
+    return tuple(accumulate(change[:-1]))
 
 
 def _orders(buffers: list[Interval]) -> Iterable[list[Interval]]:

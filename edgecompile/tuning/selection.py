@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecompile.core.target import Isa, Target
 from edgecompile.devices.gpu import SimulatedGpu
-from edgecompile.kernels.schedules.space import Plan, PlanChoice, Space, knobs
+from edgecompile.kernels.schedules.space import Plan, PlanChoice, Space, UsualPlan, knobs
 from edgecompile.lower.fusion import Group
 from edgecompile.lower.workload import describe_group, name_of
 from edgecompile.tuning.database import Database, best_in_network, relative_value, succeeded
@@ -29,6 +29,7 @@ class Selection:
 
     `in_network` says how many times as fast whole networks became by the candidates that were compared there.
     `gains` are the logarithms to base 2 of what tuning brought to kernels, by their operators and windows.
+    The kernels of the layers `without` are built by the built-in choice, whatever the records say.
     `damages` are lines of records that could not be read.
     """
 
@@ -37,13 +38,16 @@ class Selection:
     gains: Mapping[str, Sequence[float]] = field(default_factory=dict)
     recorded: dict[str, Trial] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, list[str]] = field(default_factory=dict)
     built_in: dict[str, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    without: Collection[str] = ()
     damages: Sequence[Damage] = ()
 
     def plans(self, group: Group, isa: Isa) -> PlanChoice:
         """Who chooses the plan for `group`."""
-        return _ByRecord(self, group, isa)
+        set_aside = not set(self.without).isdisjoint(group.layers)
+        return UsualPlan() if set_aside else _ByRecord(self, group, isa)
 
     def report(self) -> dict[str, Any]:
         """What was chosen, as data: kernels by record, by the built-in choice, and with records of no use.
@@ -62,6 +66,7 @@ class Selection:
     def _entry(self, key: str, trial: Trial) -> dict[str, Any]:
         return {
             "kernel": self.names[key],
+            "layers": self.layers[key],
             "workload": key,
             "metric": trial.metric,
             "value": trial.value,
@@ -80,9 +85,10 @@ class Selection:
         return round(float(2.0 ** statistics.mean(expected)), 3)
 
 
-def select(target: Target, records: Path | None = None) -> Selection:
+def select(target: Target, records: Path | None = None, without: Collection[str] = ()) -> Selection:
     """The selection for `target`: from the records in `records`, and the shipped ones.
 
+    The layers `without` are built by the built-in choice.
     Time counts more than instructions, and what was compared in a network more than what was measured by
     itself. Raises InputError (EC3501, EC3504).
     """
@@ -97,7 +103,7 @@ def select(target: Target, records: Path | None = None) -> Selection:
         if best is not None:
             trials[key] = _by_itself(database, best)
             in_network[key] = round(1 / relative_value(best), 3)
-    return Selection(trials, in_network, gains, damages=database.damages)
+    return Selection(trials, in_network, gains, without=without, damages=database.damages)
 
 
 def best_trials(database: Database, target: str) -> dict[str, Trial]:
@@ -167,6 +173,7 @@ class _ByRecord:
             return space.usual
         self.found = True
         self.selection.recorded[key], self.selection.names[key] = trial, name
+        self.selection.layers.setdefault(key, []).extend(self.group.layers)
         self.selection.stale.pop(key, None)
         return plan
 

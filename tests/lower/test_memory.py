@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecompile.core.tensor import TensorInfo
-from edgecompile.lower.memory import Interval, arena_intervals, lower_bound, plan_memory
+from edgecompile.lower.memory import Interval, arena_intervals, live_bytes, plan_memory
 from edgecompile.lower.program import Alias, Program, Step
 
 ALIGN = 16
@@ -50,9 +50,11 @@ def test_a_chain_of_layers_needs_two_neighbouring_buffers() -> None:
     assert plan.arena_bytes == plan.lower_bound == 5000
 
 
-def test_lower_bound_counts_both_ends_of_an_interval() -> None:
-    assert lower_bound([Interval("a", 10, 0, 1), Interval("b", 20, 1, 2)]) == 30
-    assert lower_bound([Interval("a", 10, 0, 0), Interval("b", 20, 1, 2)]) == 20
+def test_bytes_are_in_use_at_both_ends_of_an_interval() -> None:
+    assert live_bytes([Interval("a", 10, 0, 1), Interval("b", 20, 1, 2)]) == (10, 30, 20)
+    assert live_bytes([Interval("a", 10, 0, 0), Interval("b", 20, 2, 2)]) == (10, 0, 20)
+    assert live_bytes([]) == ()
+    assert plan_memory([], 16).lower_bound == 0
 
 
 def _program(

@@ -69,7 +69,8 @@ def test_other_versions_and_several_devices_are_named() -> None:
     trials = [trial(1, 4.0), trial(2, 4.0, device="ssh://other: some CPU")]
     trials.append(replace(trials[0], versions=tool_versions() | {"apache-tvm": "0.1"}))
     recorded = {str(place): one for place, one in enumerate(trials)}
-    selection = Selection({}, recorded=recorded, names=dict.fromkeys(recorded, "k"), stale={"s": "old"})
+    names, layers = dict.fromkeys(recorded, "k"), {key: ["n"] for key in recorded}
+    selection = Selection({}, recorded=recorded, names=names, layers=layers, stale={"s": "old"})
     report = selection.report()
     version, devices = report["notes"]
     assert version == f"1 tuning records were made by apache-tvm 0.1; this is {tool_versions()['apache-tvm']}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from edgecompile.core.target import find_target
 from edgecompile.errors import BudgetError, UnsupportedError
 from edgecompile.tuning.database import Database
 from edgecompile.tuning.journal import Journal, read_journal
-from edgecompile.tuning.record import Trial
+from edgecompile.tuning.record import Json, Trial
 from edgecompile.tuning.session import Budget
 from edgecompile.tuning.tune import JOURNAL, Tuned, TuneOptions, list_tasks, tune
 from edgecompile.verify import verify_artifact
@@ -123,24 +125,60 @@ def test_the_verb(network: str, tmp_path: Path, capsys: Capture) -> None:
     assert "error[EC2501] bad option value at '--time': 'soon' is not a time" in capsys.readouterr().err
 
 
+def write_records(network: str, folder: Path, score: Callable[[str, Json], float]) -> CompileOptions:
+    """Records by which the candidates with the highest score are best, and how to compile by them.
+
+    It follows from the name of the kernel, and the knobs.
+    """
+    with Journal(folder / "some.jsonl") as journal:
+        for task in [found.task for found in list_tasks(network, options(folder, 1))]:
+            most = max(task.candidates, key=partial(score, str(task.workload.description["name"])))
+            journal.append([Trial(task.workload.key, "host", "seconds", most, 1.0, "me", {})])
+    return CompileOptions(find_target("host"), records=folder)
+
+
 def test_records_are_not_used_where_only_without_them_the_network_fits(network: str, tmp_path: Path) -> None:
     """Larger tiles are longer code."""
-    with Journal(tmp_path / "records" / "large.jsonl") as journal:
-        for task in [found.task for found in list_tasks(network, options(tmp_path, 1))]:
-            most = max(task.candidates, key=lambda knobs: knobs.get("rows", 0) * knobs.get("columns", 0))
-            journal.append([Trial(task.workload.key, "host", "seconds", most, 1.0, "me", {})])
-    target, records = find_target("host"), tmp_path / "records"
-    plain = compile_model(network, CompileOptions(target, tuned=False), tmp_path / "plain.edge")
+    large = write_records(
+        network, tmp_path / "large", lambda name, knobs: knobs.get("rows", 0) * knobs.get("columns", 0)
+    )
+    plain = compile_model(network, replace(large, tuned=False), tmp_path / "plain.edge")
     needed = plain.artifact.manifest.memory
-    free = compile_model(network, CompileOptions(target, records=records), tmp_path / "free.edge")
+    free = compile_model(network, large, tmp_path / "free.edge")
     assert free.artifact.manifest.memory.flash > needed.flash
-    tight = CompileOptions(target, records=records, max_flash=needed.flash)
+    tight = replace(large, max_flash=needed.flash)
     result = compile_model(network, tight, tmp_path / "tight.edge")
     assert result.artifact.manifest.memory == needed
-    said = (
-        "tuning records were not used, because with them the network does not fit the flash of host: it needs"
-    )
-    assert result.report["notes"][-1].startswith(said)
+    said = "the tuning records were not used, because with them the network does not fit the flash of host"
+    assert result.report["notes"][-1].startswith(f"{said}: it needs")
     with pytest.raises(BudgetError, match=r"EC6001.*does not fit the flash of host"):
         compile_model(network, replace(tight, max_flash=1024), tmp_path / "small.edge")
     assert not (tmp_path / "small.edge").exists()
+
+
+def test_where_records_need_too_much_ram_those_of_the_layers_at_its_peak_are_not_used(
+    network: str, tmp_path: Path
+) -> None:
+    """Blocks of gathered inputs: one of them is large, and all others are small."""
+
+    def score(name: str, knobs: Json) -> float:
+        block = float(knobs.get("block", 0) * (knobs.get("source") == "gather"))
+        return block if name.startswith("ConvNhwc+Add") else -block
+
+    long = write_records(network, tmp_path / "long", score)
+    free = compile_model(network, long, tmp_path / "free.edge")
+    in_use, manifest = free.report["arena_in_use"], free.artifact.manifest
+    assert max(in_use) == manifest.memory.arena_lower_bound
+    assert len(in_use) == len(manifest.steps)
+    borders = sum(tensor.nbytes for tensor in (*manifest.inputs, *manifest.outputs))
+    tight = replace(long, max_ram=manifest.memory.arena + borders - 1)
+    result = compile_model(network, tight, tmp_path / "tight.edge")
+    peak = manifest.steps[in_use.index(max(in_use))].layers
+    said = (
+        f"the tuning records of {', '.join(sorted(peak))} were not used, because with them the network does"
+    )
+    assert result.report["notes"][-1].startswith(said)
+    tuned = [set(entry["layers"]) for entry in result.report["tuning"]["by_record"]]
+    assert len(tuned) == len(free.report["tuning"]["by_record"]) - 1 > 0
+    assert not set(peak).intersection(*tuned)
+    verify_artifact(result.artifact)

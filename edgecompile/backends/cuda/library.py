@@ -11,7 +11,7 @@ import onnx_ir as ir
 from edgecompile.backends.backend import Build, BuildRequest
 from edgecompile.backends.cuda.files import ALIGN, DATA, FOLDER, KERNELS, compile_launcher
 from edgecompile.backends.elf import flash_bytes
-from edgecompile.backends.library import bytes_as_c, step_infos
+from edgecompile.backends.library import arena_figures, bytes_as_c, step_infos
 from edgecompile.backends.manifest import make_manifest
 from edgecompile.core.artifact import Manifest, MemoryFigures
 from edgecompile.core.model import Model
@@ -74,14 +74,12 @@ def _tolerance(model: Model) -> float:
 
 def _figures(network: GpuNetwork, binary: CudaBinary, toolchain: Toolchain) -> dict[str, Any]:
     """The memory map, what ptxas says of every kernel, and tools for the report."""
-    offsets = network.storage.plan.offsets
-    return {
+    return arena_figures(network.storage) | {
         "kernels": len({step.symbol for step in network.program.steps if step.symbol}),
         "steps": len(network.program.steps),
         "device_bytes": network.launcher.device_bytes,
         "cubin_bytes": len(binary.cubin),
         "ptx_bytes": len(binary.ptx),
         "functions": [asdict(figures) for figures in binary.figures],
-        "arena_map": [{"buffer": name, "offset": offsets[name]} for name in sorted(offsets)],
         "toolchain": toolchain.version(),
     }
